@@ -1,0 +1,126 @@
+"""What goes into a verifier and what comes out. Everything here is frozen, slotted and pickles."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Literal, Protocol, get_args
+
+Status = Literal["correct", "wrong", "unextracted", "truncated", "timeout", "error"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+# The closed set of reasons that rlvr's own verifiers give, each with the sentence that a report shows.
+REASONS: Mapping[str, str] = {
+    # math: what decided
+    "same_text": "the same text after light normalisation",
+    "same_number": "the same rational number",
+    "different_number": "a different rational number",
+    "symbolic_equal": "equal by math-verify",
+    "symbolic_different": "not equal by math-verify",
+    "several_answers": "several answers where one is asked",
+    "empty_answer": "the box or tag is empty",
+    "no_answer": "no final answer was found",
+    "too_long": "the answer is longer than any answer to this problem can be",
+    "cut_off": "cut at the length limit before an answer",
+    "gold_unreadable": "the gold answer cannot be read",
+    # limits and faults
+    "deadline": "no verdict before the deadline, twice",
+    "memory_limit": "comparing the answers needs more memory than allowed",
+    "verifier_raised": "the verifier raised an exception",
+    "verifier_crashed": "the verifier's process died",
+    "malformed_problem": "the problem lacks what the verifier needs",
+    # format
+    "well_formed": "every tag is there, once and in order",
+    "missing_tag": "a tag is missing",
+    "repeated_tag": "a tag stands more than once",
+    "wrong_order": "the tags are not in order",
+    "text_outside": "there is text outside the tags",
+    "empty_section": "a section holds no text",
+    # language, length, repetition
+    "language_consistent": "all words are in the target language",
+    "language_mixed": "some words are not in the target language",
+    "no_words": "there are no words to judge",
+    "within_length": "shorter than the soft limit",
+    "over_length": "longer than the soft limit",
+    "no_token_count": "the length in tokens is not known",
+    "not_repetitive": "no n-gram is repeated",
+    "repetitive": "some n-grams are repeated",
+    # compositions
+    "all_parts": "every part reached its maximum",
+    "part_failed": "a part did not reach its maximum",
+    "part_not_judged": "a part could not be judged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What was asked, and what decides it. All but `id` is optional; a verifier says what it needs."""
+
+    id: str
+    prompt: str | None = None
+    answer: str | None = None
+    """The gold answer, as text."""
+    tests: Any = None
+    """Tests for code, in the shapes that `verify_code` reads."""
+    source: str | None = None
+    """Where the problem comes from; `by_source` routes by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model wrote."""
+
+    text: str
+    n_tokens: int | None = None
+    finished: bool | None = None
+    """False when it was cut at the length limit, None when nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier says.
+
+    `score` is a finite float, or None for *not judged*: our side failed (gold unreadable, sandbox down, our code broke).
+    What the completion causes scores 0. A leaf verifier scores in [0, 1]; a weighted sum may leave it.
+    `reason` is a short code; rlvr's own are the keys of `REASONS`. `extracted` is the answer that was found.
+    `parts` holds the verdicts inside a composition. `detail` is one line for a person: what was compared, what broke.
+
+    Raises ValueError for a score that is not finite or a status outside `STATUSES`.
+    """
+
+    score: float | None
+    status: Status
+    reason: str
+    extracted: str | None = None
+    parts: Mapping[str, "Verdict"] = field(default_factory=dict[str, "Verdict"])
+    detail: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not isfinite(self.score):
+            raise ValueError(f"a score is a finite number or None, not {self.score!r}")
+        if self.status not in STATUSES:
+            raise ValueError(f"a status is one of {', '.join(STATUSES)}, not {self.status!r}")
+
+
+class Verifier(Protocol):
+    """Any function of a problem and a completion. Options are keyword-only and bound with `functools.partial`.
+
+    It never raises on any completion, raises ValueError on a malformed problem, and holds no state that could change a
+    verdict: the same in any thread, process or event loop.
+    """
+
+    def __call__(self, problem: Problem, completion: Completion, /) -> Verdict: ...
+
+
+def correct(reason: str, extracted: str | None = None, detail: str | None = None) -> Verdict:
+    """Score 1, status `correct`."""
+    return Verdict(1.0, "correct", reason, extracted, detail=detail)
+
+
+def wrong(reason: str, extracted: str | None = None, detail: str | None = None) -> Verdict:
+    """Score 0, status `wrong`."""
+    return Verdict(0.0, "wrong", reason, extracted, detail=detail)
+
+
+def not_judged(reason: str, detail: str | None = None, extracted: str | None = None) -> Verdict:
+    """Score None, status `error`: our side could not judge."""
+    return Verdict(None, "error", reason, extracted, detail=detail)
