@@ -13,7 +13,9 @@ REASONS: Mapping[str, str] = {
     # math: what decided
     "same_text": "the same text after light normalisation",
     "same_number": "the same rational number",
-    "different_number": "a different rational number",
+    "different_number": "a different rational number, or another unit",
+    "different_text": "different words",
+    "different_values": "a chain of equations whose values differ",
     "symbolic_equal": "equal by math-verify",
     "symbolic_different": "not equal by math-verify",
     "several_answers": "several answers where one is asked",

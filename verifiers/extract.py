@@ -1,0 +1,226 @@
+"""Find the final answer in what a model wrote. Linear in the length of the text, whatever the text."""
+
+import re
+from typing import Literal
+
+Level = Literal["box", "answer", "any"]
+LEVELS: tuple[Level, ...] = ("box", "answer", "any")
+
+# How models end their chain of thought (DeepSeek-R1 and Qwen, Sky-T1, Magistral, Kimi, gpt-oss, Seed-OSS …).
+END_OF_THOUGHT = (
+    "</think>",
+    "<|end_of_thought|>",
+    "</thinking>",
+    "</thought>",
+    "</seed:think>",
+    "[/THINK]",
+    "◁/think▷",
+    "<|channel|>final<|message|>",
+)
+
+_BOX_TOKEN = re.compile(r"\\(?:boxed|fbox)\s{0,20}\{|\\.|[{}]", re.DOTALL)
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+# TeX also boxes a single token without braces.
+_BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{1,20}([^\s{}$\\.,;]{1,40})")
+_LIST_GAP = re.compile(
+    r"(?:[\s$,;]|\\[,;:! ]|\\q?quad|\\[()\[\]]|\\text\s?\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|\\\\)*", re.IGNORECASE
+)
+_ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_STATED = re.compile(
+    r"""\#\#\#\#[^\S\n]{0,8}
+      | (?:(?<=\n)|\A)[^\S\n]{0,8}\**A\**:\**[^\S\n]{0,8}
+      | \b(?:answers?|solution)[\s*_]{0,4}
+        (?:(?:is|are|was|equals|would\s{1,3}be|must\s{1,3}be|should\s{1,3}be)\b[\s*_]{0,4}:?|:)[\s*_]{0,8}
+      | \banswers?[\s*_]{1,8}(?=\$|\\\(|\\\[)
+      | \b(?:réponse|respuesta|antwort|risposta|resposta|ответ)[\s*_]{0,4}:[\s*_]{0,8}
+      | 答案(?:是|为|：|:)[\s*_:：]{0,8}
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_SENTENCE_END = re.compile(r"\n|[.。!?](?=\s|\*|$)")
+_MATH = re.compile(
+    r"\$\$(.{1,2000}?)\$\$|\$(.{1,2000}?)(?<!\\)\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL
+)
+_NUMBER = re.compile(r"(?<![\w.])[-−+]?\$?\d+(?:[,.]\d+)*(?:/\d+)?(?:\s?\\?%)?")
+_CHUNK = 400  # characters of a stated answer that are looked at
+
+
+def find_answer(text: str, level: Level = "answer") -> str | None:
+    r"""The final answer in a completion, or None. An empty box gives the empty string.
+
+    "box": the last `\boxed{…}` or the last closed `<answer>…</answer>`, which outranks a box outside it.
+    "answer": also a stated one (`the answer is …`, `#### …`, `A: …`, `Answer: …`).
+    "any": also the last formula or number.
+    What stands after the model's end-of-thought mark outranks what stands before it.
+
+    >>> find_answer(r"so \boxed{3}? No. </think> It is \boxed{\frac{1}{2}}.")
+    '\\frac{1}{2}'
+    >>> find_answer("It costs 5 + 21 dollars.\nA: 26")
+    '26'
+    """
+    if level not in LEVELS:
+        raise ValueError(f"extract is one of {', '.join(LEVELS)}, not {level!r}")
+    thought, answer = split_thought(text)
+    regions = (answer, thought) if thought else (text,)
+    for region in regions:
+        found = _marked(region)
+        if found is None and level != "box":
+            found = _stated(region)
+        if found is not None:
+            return found
+    if level == "any":
+        for region in regions:
+            found = _last_formula_or_number(region)
+            if found is not None:
+                return found
+    return None
+
+
+def split_thought(text: str) -> tuple[str, str]:
+    """(thought, answer part) around the last end-of-thought mark; ("", text) where there is none.
+
+    >>> split_thought("<think>2+2</think>4")
+    ('<think>2+2', '4')
+    """
+    end, mark = max((text.rfind(mark), mark) for mark in END_OF_THOUGHT)
+    return (text[:end], text[end + len(mark) :]) if end >= 0 else ("", text)
+
+
+def last_box(text: str) -> str | None:
+    r"""The content of the last `\boxed{…}` or `\fbox{…}`; boxes that form one list give `a, b`; None without a box.
+
+    Braces balance, an escaped brace does not count, a box that never closes is no box, a box in a box is unwrapped.
+
+    >>> last_box(r"\boxed{(1,2)} and \boxed{(2,1)}")
+    '(1,2), (2,1)'
+    """
+    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if last < 0:
+        return None
+    bare = _BARE_BOX.match(text, last)
+    if bare:
+        return bare[1]
+    spans = _box_spans(text, _first_neighbour(text, last), last) or _box_spans(text, 0, last)
+    if not spans:
+        return None
+    members = [_unwrap(text[spans[-1][1] : spans[-1][2]])]
+    for earlier, later in zip(spans[-2::-1], spans[:0:-1], strict=True):
+        end, start = earlier[2] + 1, later[0]
+        if start - end > 80 or not _LIST_GAP.fullmatch(text, end, start):
+            break
+        members.append(_unwrap(text[earlier[1] : earlier[2]]))
+    return ", ".join(dict.fromkeys(reversed(members)))
+
+
+def _marked(text: str) -> str | None:
+    """The answer in a tag, else in a box."""
+    inside = _answer_tag(text)
+    if inside is None:
+        return last_box(text)
+    boxed = last_box(inside)
+    return inside.strip() if boxed is None else boxed
+
+
+def _answer_tag(text: str) -> str | None:
+    """The text of the last closed `<answer>…</answer>`."""
+    if "<" not in text:
+        return None
+    opened: int | None = None
+    found = None
+    for tag in _ANSWER_TAG.finditer(text):
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            found, opened = (opened, tag.start()), None
+    return None if found is None else text[found[0] : found[1]]
+
+
+def _first_neighbour(text: str, start: int) -> int:
+    """Where to start reading so that no box around or beside the one at `start` is missed: boxes near it, 64 at most."""
+    for _ in range(64):
+        before = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
+        if before < 0 or start - before > 2000:
+            break
+        start = before
+    return start
+
+
+def _box_spans(text: str, start: int, last: int) -> list[tuple[int, int, int]]:
+    """(start, start of content, end of content) of the closed outermost boxes from `start` on to the one at `last`."""
+    spans: list[tuple[int, int, int]] = []
+    stack: list[tuple[int, int] | None] = []
+    for token in _BOX_TOKEN.finditer(text, start):
+        lexeme = token[0]
+        if lexeme == "{":
+            stack.append(None)
+        elif lexeme == "}":
+            opened = stack.pop() if stack else None
+            if opened is not None:
+                while spans and spans[-1][0] > opened[0]:  # boxes inside this one
+                    spans.pop()
+                spans.append((*opened, token.start()))
+            if not stack and token.start() > last:
+                break
+        elif len(lexeme) > 2:
+            stack.append(token.span())
+    return spans
+
+
+def _unwrap(content: str) -> str:
+    """The content without boxes inside it, and without braces around the whole."""
+    content = re.sub(r"\\(?:boxed|fbox)\s{0,20}(?=\{)", "", content).strip()
+    for _ in range(8):
+        if not content.startswith("{") or _closing_brace(content) != len(content) - 1:
+            break
+        content = content[1:-1].strip()
+    return content
+
+
+def _closing_brace(text: str) -> int:
+    """Where the brace that opens the text closes; -1 when it does not."""
+    depth = 0
+    for token in _BRACE.finditer(text):
+        depth += (token[0] == "{") - (token[0] == "}")
+        if depth == 0:
+            return token.start()
+    return -1
+
+
+def _stated(text: str) -> str | None:
+    """The last stated answer that says something."""
+    for match in reversed(list(_STATED.finditer(text))):
+        found = _first_statement(text[match.end() : match.end() + _CHUNK])
+        if found:
+            return found
+    return None
+
+
+def _first_statement(chunk: str) -> str | None:
+    """The answer at the start of a chunk: a formula, else a short sentence, else the last formula or number of a long one."""
+    chunk = chunk.lstrip()
+    formula = _MATH.match(chunk)
+    end = _SENTENCE_END.search(chunk, formula.end() if formula else 0)
+    sentence = chunk[: end.start()] if end else chunk
+    sentence = sentence.strip(" \t*_`")
+    if formula and formula[0] == sentence:
+        return _content(formula)
+    if formula or len(sentence.split()) <= 3:
+        return sentence
+    return _last_formula_or_number(sentence)
+
+
+def _last_formula_or_number(text: str) -> str | None:
+    """Whichever ends last: a delimited formula, or a number."""
+    formula = number = None
+    for formula in _MATH.finditer(text):
+        pass
+    for number in _NUMBER.finditer(text, formula.end() if formula else 0):
+        pass
+    if number:
+        return number[0]
+    return _content(formula) if formula else None
+
+
+def _content(formula: re.Match[str]) -> str:
+    """What stands between the delimiters."""
+    return next(group for group in formula.groups() if group is not None).strip()
