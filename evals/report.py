@@ -223,7 +223,7 @@ def _text_block(first: int, chunk: list[Shown]) -> str:
 def _pack(data: Any) -> str:
     """JSON, compressed, in base64: nothing in it can end a script block. mtime 0: equal data give equal pages."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), 6, mtime=0)).decode("ascii")
+    return b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), 4, mtime=0)).decode("ascii")
 
 
 def _finite(data: Any) -> Any:

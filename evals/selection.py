@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 
 from ..verifiers.types import Status
 
-# What a browser bears: a page at both limits is 30 to 60 MB and opens in seconds (figures in docs of the report).
+# What a browser bears: measured at the second limit (43,000 samples of mathematical prose) the page is 40 MB, Chromium on
+# two cores shows it within a second and searches all of its texts in 4 s.
 MAX_SAMPLES = 50_000
 MAX_BYTES = 128 * 2**20
 

@@ -10,7 +10,7 @@ from ..verifiers.types import STATUSES, Status, Verdict
 class Tally:
     """Parallel columns, one entry per sample in input order, and the problems they belong to.
 
-    `problem` indexes `problem_ids`; `status` indexes `STATUSES`; `score` is NaN where a sample was not judged;
+    `problem` indexes `problem_ids`; `samples_of` counts each problem's samples; `status` indexes `STATUSES`; `score` is NaN where a sample was not judged;
     `length` counts characters; `answer` indexes `answers` (the distinct extracted answers), -1 where none was found.
     """
 
@@ -23,16 +23,24 @@ class Tally:
         self.length = array("L")
         self.answer = array("l")
         self.reasons: Counter[tuple[Status, str]] = Counter()
+        self.samples_of = array("L")
         self._problem_index: dict[str, int] = {}
         self._answer_index: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.problem)
 
-    def add(self, problem_id: str, verdict: Verdict, length: int) -> None:
+    def number(self, problem_id: str) -> int:
+        """The index of a problem, which is new when it was not seen before."""
         problem = self._problem_index.setdefault(problem_id, len(self.problem_ids))
         if problem == len(self.problem_ids):
             self.problem_ids.append(problem_id)
+            self.samples_of.append(0)
+        return problem
+
+    def add(self, problem_id: str, verdict: Verdict, length: int) -> None:
+        problem = self.number(problem_id)
+        self.samples_of[problem] += 1
         answer = -1
         if verdict.extracted is not None:
             answer = self._answer_index.setdefault(verdict.extracted, len(self.answers))

@@ -14,7 +14,7 @@ _MOST_CHARACTERS = 1_000_000
 
 
 def length_penalty(problem: Problem, completion: Completion, /, *, max_tokens: int, cache_tokens: int) -> Verdict:
-    """DAPO's soft overlong punishment, as an amount: 0 up to `max_tokens - cache_tokens`, rising linearly to 1 at `max_tokens`.
+    """DAPO's soft overlong punishment as an amount: 0 up to `max_tokens - cache_tokens`, then a slope to 1 at `max_tokens`.
 
     `max_tokens` is the limit of generation (L_max in the paper, 16,384 + 4,096 tokens there) and `cache_tokens` the
     width of the slope before it (L_cache, 4,096); 0 makes it a step. The length is `completion.n_tokens`; where nobody
@@ -50,15 +50,15 @@ def repetition_penalty(problem: Problem, completion: Completion, /, *, n: int = 
     words of 20. Only the last million characters are read, where a loop stands.
 
     `status` is `correct` while the amount is `at_most` that much, else `wrong`; the score is the amount either way.
-    With n = 40 (the source's) ordinary reasoning scores 0 and a loop nears 1. A small n also counts the phrases that any
-    text repeats (open-r1 takes 3): then set `at_most` before using it as a gate.
+    With n = 40 (the source's) ordinary reasoning scores 0 or little and a loop nears 1. A small n (3 in open-r1) also
+    counts the phrases that any text repeats; set `at_most` before using that as a gate.
 
     Raises ValueError unless n >= 1 and 0 <= at_most <= 1.
     Source: Yeo et al. 2025, "Demystifying Long Chain-of-Thought Reasoning in LLMs", arXiv:2502.03373, appendix C.2; the
     share is `get_repetition_penalty` in its code.
 
     >>> from rlvr.verifiers import Completion, Problem, repetition_penalty
-    >>> repetition_penalty(Problem("1"), Completion("wait, no, wait, no, wait, no"), n=2).score
+    >>> repetition_penalty(Problem("1"), Completion("no wait no wait no wait"), n=2).score
     0.6
     """
     if n < 1 or not 0 <= at_most <= 1:
@@ -74,9 +74,9 @@ def repetition_penalty(problem: Problem, completion: Completion, /, *, n: int = 
 
 
 def _distinct_ngrams(words: list[str], n: int) -> int:
-    """How many different n-grams there are, in len(words) * log2(n) steps whatever n is.
+    """How many different n-grams there are, in len(words) * log2(n) steps.
 
-    An n-gram is its first and its last k-gram (n/2 <= k < n), so numbering pairs of numbers doubles the length each time.
+    An n-gram is known by its first and its last k-gram, n/2 <= k < n: numbering pairs of numbers doubles the length.
     """
     known: dict[str, int] = {}
     numbers = [known.setdefault(word, len(known)) for word in words]

@@ -1,0 +1,186 @@
+"""The `rlvr` command. Each command names the module that does it, imported only when called."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from textwrap import dedent
+from types import FrameType
+
+from .errors import UsageError
+
+FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests")
+DEMO = Path(__file__).with_name("examples") / "demo.jsonl"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code: 0, 1 for our fault, 2 for the user's to mend, 130 when interrupted."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        code = _score(options) if options.command == "score" else _demo(options)
+        sys.stdout.flush()
+    except UsageError as error:
+        print(f"rlvr {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nrlvr {options.command}: stopped. {_how_to_continue(options)}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rlvr",
+        description="Verifiable rewards for reinforcement learning: judge what a model wrote by rule.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="`rlvr COMMAND --help` explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"rlvr {version('rlvr')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_score(commands)
+    demo = commands.add_parser("demo", help="score a small dump that ships with rlvr and write its report")
+    demo.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where to (default: %(default)s)")
+    return parser
+
+
+def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    score = commands.add_parser(
+        "score",
+        help="score a file of completions: JSONL (.gz, .zst), parquet, or - for standard input",
+        description=dedent("""\
+            Score completions that you already have. One row per completion, or per problem with a list of them;
+            several files are one run. Columns are found by their usual names, and what was picked is said."""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=dedent("""\
+            examples:
+              rlvr score completions.jsonl
+              rlvr score completions.jsonl --out scored.jsonl --report report.html
+              cat completions.jsonl | rlvr score - --json
+              rlvr score dump.jsonl.gz --answer-field gt --completion-field code --option extract=box
+              rlvr score seed0.jsonl seed1.jsonl --id-field problem
+              rlvr score mixed.jsonl --verifier my_package.rewards:reward
+
+            A run with --out that was stopped continues when the same command is given again.
+            Exit codes: 0 done, 2 something in the options or the files is yours to mend, 130 interrupted."""),
+    )
+    score.add_argument("files", nargs="+", metavar="FILE", help="JSONL, .gz, .zst, parquet, or - for standard input")
+    judging = score.add_argument_group("judging")
+    judging.add_argument(
+        "--verifier", default="math", metavar="NAME",
+        help="math, format, language, or package.module:name for your own (default: math)",
+    )  # fmt: skip
+    judging.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", dest="verifier_options",
+        help="an option of the verifier, e.g. extract=any, language=de, style=chat; may be repeated",
+    )  # fmt: skip
+    judging.add_argument(
+        "--workers", type=_count, metavar="N",
+        help="processes that judge; 0 judges in this one (default: 0 for the verifiers above, whose slow part has a "
+        "worker of its own; one per core for yours)",
+    )  # fmt: skip
+    judging.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="S", dest="timeout_s",
+        help="seconds for one sample, with --workers 1 or more; what hangs is killed, tried once more alone, and then "
+        "has status timeout (default: 60)",
+    )  # fmt: skip
+    columns = score.add_argument_group("columns")
+    for role in FIELD_ROLES:
+        columns.add_argument(f"--{role}-field", metavar="COLUMN", help=f"the column of the {_ROLE_HELP[role]}")
+    columns.add_argument("--skip-bad-rows", action="store_true", help="go on past rows that cannot be read, and count them")
+    output = score.add_argument_group("output")
+    output.add_argument("--out", type=Path, metavar="FILE", help="write each sample with its verdict; continues a stopped run")
+    output.add_argument("--no-text", action="store_true", help="leave the input's own columns out of --out")
+    output.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page with plots and the samples")
+    output.add_argument(
+        "--report-samples", type=_count, metavar="N",
+        help="samples in the page, wrong ones first (default: all that a browser bears)",
+    )  # fmt: skip
+    output.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    output.add_argument("--quiet", action="store_true", help="no progress bar and no remarks")
+
+
+_ROLE_HELP = {
+    "completion": "model's text (a text, a list of texts, or chat messages)",
+    "answer": "gold answer",
+    "id": "problem's id, which samples of one problem share; any column will do, e.g. the prompt's",
+    "prompt": "prompt",
+    "tests": "tests for code",
+}
+
+
+def _score(options: argparse.Namespace) -> int:
+    from .render import Terminal, print_summary
+    from .score import ScoreOptions, score
+
+    fields = {role: getattr(options, f"{role}_field") for role in FIELD_ROLES}
+    run = ScoreOptions(
+        files=options.files,
+        verifier=options.verifier,
+        verifier_options=options.verifier_options,
+        fields={role: column for role, column in fields.items() if column is not None},
+        out=options.out,
+        with_text=not options.no_text,
+        report=options.report,
+        report_samples=options.report_samples,
+        workers=options.workers,
+        timeout_s=options.timeout_s,
+        skip_bad_rows=options.skip_bad_rows,
+    )
+    with Terminal(_bytes_of(options.files), quiet=options.quiet) as terminal:
+        summary = score(run, terminal)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print_summary(summary)
+    for path in (options.out, options.report):
+        if path is not None:
+            terminal.say(f"wrote {path}")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    print(f"$ rlvr score {DEMO.name} --report {options.report}", flush=True)
+    return main(["score", str(DEMO), "--report", str(options.report)])
+
+
+def _bytes_of(files: Sequence[str]) -> int | None:
+    if "-" in files:
+        return None
+    return sum(Path(file).stat().st_size for file in files if Path(file).exists())
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is below 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def _how_to_continue(options: argparse.Namespace) -> str:
+    out = getattr(options, "out", None)
+    if out is None:
+        return "Nothing was written; with --out FILE a stopped run can continue."
+    return f"{out} holds what was scored so far; give the same command again to continue."
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,216 @@
+"""Which column holds what: found by the usual names, said to the user, overridden by options."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Literal, cast
+
+from ..verifiers.types import Completion, Problem
+from .errors import BadRow
+from .files import Row, json_type
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "completion": (
+        "completion", "completions", "response", "responses", "generation", "generations", "output", "outputs",
+        "solution_str", "code", "samples", "text",
+    ),
+    "answer": ("answer", "expected_answer", "ground_truth", "gold", "target", "label", "gts", "gt"),
+    "tests": ("tests", "test_cases", "input_output"),
+    "id": ("id", "problem_id", "unique_id", "idx", "task_id", "question_id"),
+    "prompt": ("prompt", "problem", "question", "input"),
+    "finished": ("finish_reason", "finish_reasons", "finished"),
+    "tokens": ("n_tokens", "num_tokens", "completion_tokens", "num_generated_tokens"),
+    "source": ("source", "data_source"),
+}  # fmt: skip
+CUT = frozenset({"length", "max_tokens", "max_length", "abort"})
+
+Shape = Literal["text", "list", "chat"]
+Picks = Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion of one problem. `own` holds the input's own columns, with what belongs to this sample alone."""
+
+    problem: Problem
+    completion: Completion
+    index: int | None
+    """The sample's number where the row gives one."""
+    own: Row
+    name: str
+    line: int
+
+
+class RowReader:
+    """Turns the rows of one file into samples. The first row decides which columns are used and their shape.
+
+    `overrides` maps "completion", "answer", "id", "prompt", "tests" to a column; `needs_answer` refuses rows without a
+    gold. Raises BadRow.
+    """
+
+    def __init__(self, name: str, overrides: Mapping[str, str], *, needs_answer: bool) -> None:
+        self.name = name
+        self.picks: Picks | None = None
+        self.shape: Shape | None = None
+        self._overrides = overrides
+        self._needs_answer = needs_answer
+
+    def samples(self, row: Row, line: int) -> Iterator[Sample]:
+        """The samples of one row. Nothing is given before the whole row was checked."""
+        picks = self.picks or self._find(row, line)
+        column = picks["completion"]
+        if column is None or column not in row:
+            raise self._bad(line, self._missing("completion", row, column))
+        items, shape = self._completions(row[column], column, line)
+        if self.shape not in (None, shape):
+            raise self._bad(line, f"column {column!r}: holds {_SHAPES[shape]}, the rows before {_SHAPES[self.shape]}")
+        answer = self._answer(row, picks, line)
+        prompt = _text_of_prompt(row.get(picks["prompt"] or ""))
+        problem = Problem(
+            id=self._id(row, picks, prompt, answer, line),
+            prompt=prompt,
+            answer=answer,
+            tests=row.get(picks["tests"] or ""),
+        )
+        self.picks, self.shape = picks, shape
+        parallel = _parallel(row, picks, len(items)) if shape == "list" else []
+        given = row.get("sample")
+        for position, item in enumerate(items):
+            own = {**row, **{name: row[name][position] for name in parallel}}
+            if shape == "list":
+                own[column] = cast(list[object], row[column])[position]
+            index = given if isinstance(given, int) and shape != "list" else None
+            sourced = own.get(picks["source"] or "")
+            source = sourced if isinstance(sourced, str) else None
+            yield Sample(
+                Problem(problem.id, problem.prompt, problem.answer, problem.tests, source),
+                Completion(item.text, _tokens(own, picks), _finished(own, picks) if item.finished is None else item.finished),
+                index,
+                own,
+                self.name,
+                line,
+            )
+
+    def _bad(self, line: int, message: str) -> BadRow:
+        return BadRow(self.name, line, message)
+
+    def _find(self, row: Row, line: int) -> Picks:
+        picks: dict[str, str | None] = {}
+        for role, names in ALIASES.items():
+            override = self._overrides.get(role)
+            if override is not None and override not in row:
+                raise self._bad(line, self._missing(role, row, override))
+            picks[role] = override or next((name for name in names if name in row), None)
+        return picks
+
+    def _missing(self, role: str, row: Row, column: str | None) -> str:
+        found = ", ".join(map(repr, list(row)[:20])) or "none"
+        usual = f"no column {column!r}" if column else f"no column for the {role} (usual: {', '.join(ALIASES[role])})"
+        return f"{usual}; columns here: {found}. --{role}-field picks another"
+
+    def _completions(self, value: object, column: str, line: int) -> "tuple[list[_Item], Shape]":
+        if isinstance(value, list) and value and not _is_chat(cast(list[object], value)):
+            items = [self._item(v, f"{column}[{i}]", line) for i, v in enumerate(cast(list[object], value))]
+            return items, "list"
+        if isinstance(value, list) and not value:
+            raise self._bad(line, f"column {column!r}: an empty list holds no completion")
+        return [self._item(value, column, line)], "text" if isinstance(value, str) else "chat"
+
+    def _item(self, value: object, place: str, line: int) -> "_Item":
+        if isinstance(value, str):
+            return _Item(value, None)
+        if isinstance(value, list) and _is_chat(cast(list[object], value)):
+            messages = cast(list[Mapping[str, object]], value)
+            replies = [message for message in messages if message.get("role") == "assistant"]
+            if replies:
+                return self._item(replies[-1], f"{place}, last assistant message", line)
+            raise self._bad(line, f"column {place!r}: no message of the assistant")
+        if isinstance(value, dict):
+            choice = cast(Mapping[str, object], value)  # a message, or a choice of an OpenAI-style response
+            message = choice.get("message", choice)
+            if isinstance(message, Mapping):
+                text = _text_of_message(cast(Mapping[str, object], message))
+                if text is not None:
+                    return _Item(text, _finish(choice.get("finish_reason")))
+        raise self._bad(line, f"column {place!r}: is {json_type(value)}; a completion is text or a list of messages")
+
+    def _answer(self, row: Row, picks: Picks, line: int) -> str | None:
+        column = picks["answer"]
+        if column is None or row.get(column) is None:
+            if not self._needs_answer:
+                return None
+            if column is not None and column in row:
+                raise self._bad(line, f"column {column!r}: no gold answer (null)")
+            raise self._bad(line, self._missing("answer", row, column))
+        value = row[column]
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return repr(value)
+        raise self._bad(line, f"column {column!r}: is {json_type(value)}; a gold answer is text or a number")
+
+    def _id(self, row: Row, picks: Picks, prompt: str | None, answer: str | None, line: int) -> str:
+        column = picks["id"]
+        if column is None:
+            told_apart = f"{prompt}\0{answer}".encode("utf-8", "surrogatepass")
+            return blake2b(told_apart, digest_size=6).hexdigest()
+        value = row.get(column)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return str(value)
+        kind = json_type(value) if column in row else "missing"
+        raise self._bad(line, f"column {column!r}: is {kind}; a problem id is text or a whole number")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    text: str
+    finished: bool | None
+
+
+_SHAPES: Mapping[Shape | None, str] = {"text": "text", "list": "a list of completions", "chat": "a chat message list"}
+
+
+def _is_chat(values: Sequence[object]) -> bool:
+    return bool(values) and all(isinstance(v, dict) and "role" in cast(Row, v) for v in values)
+
+
+def _text_of_message(message: Mapping[str, object]) -> str | None:
+    """The content of a message or a choice; a separate chain of thought is put back in front."""
+    content = message.get("content", message.get("text"))
+    if isinstance(content, list):
+        pieces = [cast(Row, part).get("text") for part in cast(list[object], content) if isinstance(part, dict)]
+        content = "".join(piece for piece in pieces if isinstance(piece, str))
+    thought = message.get("reasoning_content")
+    if isinstance(thought, str) and thought:
+        return f"<think>{thought}</think>{content if isinstance(content, str) else ''}"
+    return content if isinstance(content, str) else None
+
+
+def _text_of_prompt(value: object) -> str | None:
+    if isinstance(value, list) and _is_chat(cast(list[object], value)):
+        messages = cast(list[Mapping[str, object]], value)
+        return "\n\n".join(f"{message['role']}: {_text_of_message(message) or ''}" for message in messages)
+    return value if isinstance(value, str) else None
+
+
+def _finish(value: object) -> bool | None:
+    """False when cut at the length limit, True when it ended by itself, None when nobody knows."""
+    if isinstance(value, bool):
+        return value
+    return value not in CUT if isinstance(value, str) and value else None
+
+
+def _finished(own: Row, picks: Picks) -> bool | None:
+    return _finish(own.get(picks["finished"] or ""))
+
+
+def _tokens(own: Row, picks: Picks) -> int | None:
+    value: Any = own.get(picks["tokens"] or "")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _parallel(row: Row, picks: Picks, count: int) -> list[str]:
+    """Columns that hold one value per completion: lists as long as the completions, unless used for something else."""
+    taken = {picks[role] for role in ("prompt", "answer", "tests", "id", "completion")}
+    lists = {name: cast(list[object], value) for name, value in row.items() if isinstance(value, list)}
+    return [name for name, values in lists.items() if name not in taken and len(values) == count and not _is_chat(values)]

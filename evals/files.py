@@ -1,0 +1,192 @@
+"""Rows out of files: JSON lines (plain, gzip, zstandard, standard input) and parquet, one at a time."""
+
+import gzip
+import io
+import json
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from .errors import BadRow, UsageError
+
+MAX_LINE = 256 << 20
+"""Bytes; a longer line is not a row but a file without line ends."""
+_EDGE = 4 << 20
+_SKIP = 1 << 20
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row, or what is wrong with it, and how many bytes of the file were read to get it."""
+
+    number: int
+    row: Row | BadRow
+    offset: int
+
+
+class Source:
+    """One input: a path, or `-` for standard input. `name` is what messages call it.
+
+    Raises UsageError when it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = "standard input" if path == "-" else path
+        self.bytes_total = None if path == "-" else _size(path)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a continued run compares: name, size, and a hash of the first and last 4 MiB. Standard input has none."""
+        if self.bytes_total is None:
+            return {"name": "-"}
+        with Path(self.path).open("rb") as file:
+            digest = blake2b(file.read(_EDGE), digest_size=16)
+            file.seek(max(self.bytes_total - _EDGE, 0))
+            digest.update(file.read(_EDGE))
+        return {"name": Path(self.path).name, "bytes": self.bytes_total, "blake2b": digest.hexdigest()}
+
+    def lines(self) -> Iterator[Line]:
+        """Every row in order. Blank lines are passed over. A row that cannot be read is given as its BadRow.
+
+        Raises UsageError when the file itself is broken (cut compression, wrong format).
+        """
+        if self.bytes_total is None:
+            yield from self._rows(cast(io.BufferedReader, sys.stdin.buffer))
+        else:
+            with Path(self.path).open("rb") as file:
+                yield from self._rows(file)
+
+    def _rows(self, raw: io.BufferedReader) -> Iterator[Line]:
+        magic = raw.peek(4)[:4]
+        if magic == b"PAR1":
+            yield from self._parquet_rows()
+            return
+        stream = _decompressed(raw, magic)
+        tell = raw.tell if self.bytes_total is not None else int
+        number = 0
+        while True:
+            try:
+                line = stream.readline(MAX_LINE + 1)
+            except (EOFError, OSError, zlib.error, _zstd_error()) as error:
+                raise UsageError(f"{self.name}:{number + 1}: the compressed file is broken or cut: {error}") from None
+            if not line:
+                return
+            number += 1
+            if len(line) > MAX_LINE:
+                _skip_to_line_end(stream)
+                yield Line(number, self._bad(number, f"a line of more than {MAX_LINE >> 20} MiB is no row"), tell())
+            elif not line.isspace():
+                yield Line(number, self._parse(line, number), tell())
+
+    def _bad(self, number: int, message: str, column: int | None = None) -> BadRow:
+        return BadRow(self.name, number, message, column=column)
+
+    def _parse(self, line: bytes, number: int) -> Row | BadRow:
+        if number == 1:
+            if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                return self._bad(1, "is UTF-16; JSON lines are UTF-8 (iconv -f UTF-16 -t UTF-8)", 1)
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            return self._bad(number, f"not UTF-8: byte 0x{line[error.start]:02x}", error.start + 1)
+        try:
+            row = _loads(text)
+        except json.JSONDecodeError as error:
+            hint = "; a NUL byte or another control character must be escaped" if "control" in error.msg else ""
+            return self._bad(number, f"not JSON: {error.msg}{hint}{_layout_hint(text, number)}", error.colno)
+        except RecursionError:
+            return self._bad(number, "not a row: nested too deeply")
+        if not isinstance(row, dict):
+            return self._bad(number, f"a row is a JSON object, not {json_type(row)}{_layout_hint(text, number)}", 1)
+        return cast(Row, row)
+
+    def _parquet_rows(self) -> Iterator[Line]:
+        try:
+            from pyarrow import ArrowException, parquet  # pyright: ignore
+        except ImportError:
+            raise UsageError(f"{self.name}: parquet needs pyarrow: pip install 'rlvr[parquet]'") from None
+        try:
+            file = parquet.ParquetFile(self.path)  # pyright: ignore
+            number = 0
+            total = max(file.metadata.num_rows, 1)  # pyright: ignore
+            for batch in file.iter_batches(batch_size=64):  # pyright: ignore
+                for row in cast(list[Row], batch.to_pylist()):  # pyright: ignore
+                    number += 1
+                    yield Line(number, row, (self.bytes_total or 0) * number // total)
+        except (ArrowException, OSError) as error:
+            raise UsageError(f"{self.name}: not a readable parquet file: {error}") from None
+
+
+def json_type(value: object) -> str:
+    """The name that JSON has for a value's type, with its article."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def dump_line(row: object) -> bytes:
+    """One line of JSON. Text that is not valid Unicode (a lone surrogate) is written with escapes."""
+    try:
+        return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(row, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def _loads(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than int() takes; keep its digits
+        return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 4000 else digits)
+
+
+def _layout_hint(text: str, number: int) -> str:
+    if number == 1 and text.lstrip().startswith("["):
+        return "; this looks like one JSON array, make it lines with: jq -c '.[]'"
+    if number == 1 and text.strip() == "{":
+        return "; this looks like indented JSON, make it lines with: jq -c ."
+    return ""
+
+
+def _skip_to_line_end(stream: BinaryIO) -> None:
+    while chunk := stream.readline(_SKIP):
+        if chunk.endswith(b"\n"):
+            return
+
+
+def _zstd_error() -> type[Exception]:
+    module = sys.modules.get("zstandard")
+    return module.ZstdError if module else EOFError
+
+
+def _size(path: str) -> int:
+    """Bytes of a file that can be read. Raises UsageError for anything else."""
+    try:
+        size = Path(path).stat().st_size
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    if Path(path).is_dir():
+        raise UsageError(f"{path}: is a directory; name the files in it, e.g. {path}/*.jsonl")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{path}: permission denied")
+    return size
+
+
+def _decompressed(raw: io.BufferedReader, magic: bytes) -> BinaryIO:
+    """The lines of a stream, told by its first bytes, so that standard input may be compressed too."""
+    if magic[:2] == b"\x1f\x8b":
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
+    if magic == b"\x28\xb5\x2f\xfd":
+        import zstandard
+
+        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+        return io.BufferedReader(cast(io.RawIOBase, reader), 1 << 20)
+    return raw

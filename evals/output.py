@@ -1,0 +1,134 @@
+"""The scored file: appended as verdicts come, valid whenever the run stops, continued by running again.
+
+Beside `scored.jsonl` stands `scored.jsonl.run.json`: what was scored with what. A run with other inputs, verifier or
+options is refused with the difference shown.
+"""
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ..verifiers.types import Status, Verdict
+from .columns import Sample
+from .errors import UsageError
+from .files import Row, dump_line
+
+FLUSH_S = 1.0
+WRITTEN = ("id", "sample", "score", "status", "reason", "extracted", "parts")
+
+
+class ScoredFile:
+    """Appends rows to `path`; what an earlier run wrote is read back first.
+
+    Raises UsageError when the file belongs to another run, to another program, or to a run in progress.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, Any], *, with_text: bool) -> None:
+        self.path = path
+        self._with_text = with_text
+        self._manifest = path.with_name(path.name + ".run.json")
+        if path.suffix in (".gz", ".zst", ".parquet"):
+            raise UsageError(f"{path}: --out writes plain JSON lines, so that a stopped run can continue")
+        try:
+            self._file: BinaryIO = path.open("r+b" if path.exists() else "w+b")
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from None
+        try:
+            self._lock()
+            self._check(dict(run))
+        except UsageError:
+            self._file.close()
+            raise
+        self._flushed = time.monotonic()
+
+    def earlier(self) -> Iterator[tuple[Row, Verdict]]:
+        """What an earlier run wrote, row by row; a last line that was cut is dropped. Then appending may begin."""
+        end = 0
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    row = cast(Row, json.loads(line))
+                    verdict = read_verdict(row)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UsageError(
+                        f"{self.path}:{number}: not a row that rlvr wrote ({error}); choose another --out"
+                    ) from None
+                end += len(line)
+                yield row, verdict
+        self._file.seek(end)
+        self._file.truncate()
+
+    def write(self, sample: Sample, index: int, verdict: Verdict) -> None:
+        """Append one row; it reaches the disk within a second or when the file is closed."""
+        self._file.write(dump_line(out_row(sample, index, verdict, with_text=self._with_text)))
+        now = time.monotonic()
+        if now - self._flushed > FLUSH_S:
+            self._file.flush()
+            self._flushed = now
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._file.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{self.path}: another run is writing to it") from None
+
+    def _check(self, run: Row) -> None:
+        run = json.loads(json.dumps(run))
+        if self._manifest.exists():
+            try:
+                before = cast(Row, json.loads(self._manifest.read_text(encoding="utf-8")))
+            except ValueError:
+                raise UsageError(f"{self._manifest}: is not readable; remove it and {self.path} to start again") from None
+            changed = [key for key in sorted(before.keys() | run.keys()) if before.get(key) != run.get(key)]
+            if changed:
+                lines = "".join(f"\n  {key}: {before.get(key)!r} then, {run.get(key)!r} now" for key in changed)
+                raise UsageError(
+                    f"{self.path}: holds another run, which this one cannot continue:{lines}\n"
+                    f"Choose another --out, or remove {self.path} and {self._manifest.name} to start again."
+                )
+        elif self._file.read(1):
+            raise UsageError(f"{self.path}: exists and was not begun by this command; choose another --out or remove it")
+        else:
+            self._manifest.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def out_row(sample: Sample, index: int, verdict: Verdict, *, with_text: bool) -> Row:
+    """The input's own columns, then id, sample and the verdict. A column of the input with one of these names is kept
+    as `input_…`, unless an earlier run of ours wrote it."""
+    row: Row = {}
+    if with_text:
+        ours = all(name in sample.own for name in WRITTEN)
+        for name, value in sample.own.items():
+            if name not in WRITTEN:
+                row[name] = value
+            elif not ours and (name != "id" or str(value) != sample.problem.id):
+                row[f"input_{name}"] = value
+    return {**row, "id": sample.problem.id, "sample": index, **verdict_row(verdict)}
+
+
+def verdict_row(verdict: Verdict) -> Row:
+    """A verdict as JSON; `detail` only where there is one."""
+    row: Row = {
+        "score": verdict.score,
+        "status": verdict.status,
+        "reason": verdict.reason,
+        "extracted": verdict.extracted,
+        "parts": {name: verdict_row(part) for name, part in verdict.parts.items()},
+    }
+    return row if verdict.detail is None else {**row, "detail": verdict.detail}
+
+
+def read_verdict(row: Row) -> Verdict:
+    """The verdict in a row that `verdict_row` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+    parts = {name: read_verdict(part) for name, part in cast(dict[str, Row], row["parts"]).items()}
+    status = cast(Status, row["status"])
+    return Verdict(row["score"], status, row["reason"], row["extracted"], parts, row.get("detail"))

@@ -1,0 +1,122 @@
+"""What the terminal shows: the summary as tables, and the progress bar."""
+
+import sys
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from .score import Progress as Listener
+from .summary import Summary
+
+_COLOURS = {"correct": "green", "wrong": "red", "error": "bold magenta"}
+_STEP = 64
+
+
+class Terminal(Listener):
+    """Says things on standard error; draws a bar there when it is a terminal. Use it as a context manager."""
+
+    def __init__(self, bytes_total: int | None, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._quiet = quiet
+        self._samples = 0
+        shown = self._console.is_terminal and not quiet
+        columns = (SpinnerColumn(), TextColumn("scoring"), BarColumn(), _Samples(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not shown)
+        self._task = self._bar.add_task("", total=bytes_total, samples=0)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def read(self, bytes_done: int, samples: int) -> None:
+        if samples - self._samples >= _STEP:
+            self._samples = samples
+            self._bar.update(self._task, completed=bytes_done, samples=samples)
+
+    def say(self, line: str) -> None:
+        if not self._quiet:
+            self._console.print(line, markup=False)
+
+
+class _Samples(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        count = task.fields["samples"]
+        rate = f", {count / task.elapsed:,.0f}/s" if task.elapsed and count else ""
+        return Text(f"{count:,} samples{rate}")
+
+
+def print_summary(summary: Summary) -> None:
+    """The summary on standard output; colours on a terminal only."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    per_problem = summary["samples_per_problem"]
+    each = str(per_problem["min"])
+    if per_problem["min"] != per_problem["max"]:
+        each = f"{per_problem['min']} to {per_problem['max']}"
+    console.print()
+    console.print(
+        f"[bold]{summary['samples']:,}[/] samples of [bold]{summary['problems']:,}[/] problems "
+        f"({each} each), judged by [bold]{_escape(summary['verifier'])}[/] in {summary['seconds']:.2f} s"
+    )
+    console.print()
+    console.print(_numbers(summary))
+    console.print()
+    console.print(_statuses(summary))
+    for note in summary["notes"]:
+        console.print(f"[dim]note:[/] {_escape(note)}")
+    if summary["bad_rows"]:
+        console.print(f"[dim]note:[/] {summary['bad_rows']:,} rows could not be read and are not counted above")
+
+
+def _numbers(summary: Summary) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    for heading in ("mean", "std. error", "95 % interval"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    passes = summary["pass@k"]
+    one = passes["1"]["mean"] == summary["score"]["mean"]
+    rows = [("score (pass@1)" if one else "score", summary["score"], "")]
+    rows += [(f"pass@{k}", value, "") for k, value in passes.items() if not (one and k == "1")]
+    for k, value in summary["cons@k"].items():
+        rows.append((f"cons@{k}", value, f"{value['ties']:,} ties ({value['tie_rate']:.1%})"))
+    for name, value, extra in rows:
+        table.add_row(f"[bold]{name}[/]", *_cells(value), f"[dim]{extra}[/]")
+    return table
+
+
+def _cells(value: dict[str, Any]) -> tuple[str, str, str]:
+    interval = value["ci95"]
+    return (
+        f"[bold]{_percent(value['mean'])}[/]",
+        "" if value["stderr"] is None else _percent(value["stderr"]),
+        "one problem has none" if interval is None else f"{_percent(interval[0])} to {_percent(interval[1])}",
+    )
+
+
+def _statuses(summary: Summary) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("status", "samples", "share", "most frequent reasons"):
+        table.add_column(heading, justify="right" if heading in ("samples", "share") else "left")
+    for status, count in summary["status"].items():
+        if count:
+            reasons = [r for r in summary["reasons"] if r["status"] == status][:3]
+            said = ", ".join(f"{r['reason']} {r['count']:,}" for r in reasons)
+            colour = _COLOURS.get(status, "yellow")
+            table.add_row(f"[{colour}]{status}[/]", f"{count:,}", f"{count / summary['samples']:.1%}", f"[dim]{_escape(said)}[/]")
+    missing = summary["not_judged"]
+    table.add_row("[dim]not judged[/]", f"{missing:,}", f"{missing / summary['samples']:.1%}", "[dim]score None, whatever the status[/]")
+    return table
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

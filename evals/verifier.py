@@ -1,0 +1,117 @@
+"""The verifier that a command line names: `math`, `format`, `language`, or anybody's `package.module:name`."""
+
+import importlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, cast
+
+from ..verifiers import equivalent, verify_format, verify_language, verify_math
+from ..verifiers.types import Verifier
+from .errors import UsageError
+
+Equivalent = Callable[[str, str], bool | None]
+
+# Their work is bounded where they stand (the slow part of math runs in a worker of its own), so they need no pool.
+BUILT_IN: Mapping[str, Callable[..., Any]] = {
+    "math": verify_math,
+    "format": verify_format,
+    "language": verify_language,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A verifier with its options bound, and what the run must know of it."""
+
+    verifier: Verifier
+    needs_answer: bool
+    votes: Equivalent | None
+    """The equality that cons@k votes with; None where answers are not voted on."""
+    bounded: bool
+    """Whether it may run in this process: it never hangs."""
+    identity: Mapping[str, Any]
+    """What a continued run compares: the name, the options, and a hash of the file that defines it."""
+
+
+def choose_verifier(name: str, options: Sequence[str]) -> Chosen:
+    """The verifier called `name` with `options` ("key=value", the value JSON or text) bound.
+
+    Raises UsageError when there is no such verifier or option.
+    """
+    built_in = BUILT_IN.get(name)
+    function = built_in or _imported(name)
+    values = _options(name, function, options)
+    identity: dict[str, Any] = {"name": name, "options": values}
+    if built_in is None:
+        identity["file"] = _file_hash(function)
+    return Chosen(
+        verifier=cast(Verifier, partial(function, **values) if values else function),
+        needs_answer=name == "math",
+        votes=None if name in ("format", "language") else equivalent,
+        bounded=built_in is not None,
+        identity=identity,
+    )
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        known = ", ".join(BUILT_IN)
+        raise UsageError(f"--verifier {name}: there is no such verifier; one of {known}, or package.module:name")
+    here = os.getcwd()  # noqa: PTH109 - an entry of sys.path is text
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does, so that a file in this folder is found
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"--verifier {name}: cannot import {module_name} from {here}: {error}") from None
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"--verifier {name}: {module_name} has no {attribute!r}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"--verifier {name}: is {type(found).__name__}, not a function of a problem and a completion")
+    return found
+
+
+def _options(name: str, function: Callable[..., Any], options: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    known = _keyword_only(function)
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals:
+            raise UsageError(f"--option {option}: is not of the form name=value")
+        if known is not None and key not in known:
+            raise UsageError(f"--option {key}: {name} has no such option; it has {', '.join(known) or 'none'}")
+        try:
+            values[key] = json.loads(text)
+        except ValueError:
+            values[key] = text
+    return values
+
+
+def _keyword_only(function: Callable[..., Any]) -> list[str] | None:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _file_hash(function: object) -> str | None:
+    """The hash of the file that a verifier's code stands in; None where there is no file."""
+    code = getattr(function, "func", function)
+    try:
+        path = inspect.getsourcefile(code if inspect.isroutine(code) or inspect.isclass(code) else type(code))
+    except TypeError:
+        return None
+    return blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if path else None
