@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from textwrap import dedent
 from types import FrameType
+from typing import Any
 
 from .errors import UsageError
 
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_score(commands: Any) -> None:
     score = commands.add_parser(
         "score",
         help="score a file of completions: JSONL (.gz, .zst), parquet, or - for standard input",
@@ -98,9 +99,11 @@ def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     columns = score.add_argument_group("columns")
     for role in FIELD_ROLES:
         columns.add_argument(f"--{role}-field", metavar="COLUMN", help=f"the column of the {_ROLE_HELP[role]}")
-    columns.add_argument("--skip-bad-rows", action="store_true", help="go on past rows that cannot be read, and count them")
+    columns.add_argument("--skip-bad-rows", action="store_true", help="go on past bad rows, and count them")
     output = score.add_argument_group("output")
-    output.add_argument("--out", type=Path, metavar="FILE", help="write each sample with its verdict; continues a stopped run")
+    output.add_argument(
+        "--out", type=Path, metavar="FILE", help="write each sample with its verdict; continues a stopped run"
+    )
     output.add_argument("--no-text", action="store_true", help="leave the input's own columns out of --out")
     output.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page with plots and the samples")
     output.add_argument(

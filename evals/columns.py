@@ -82,9 +82,10 @@ class RowReader:
             index = given if isinstance(given, int) and shape != "list" else None
             sourced = own.get(picks["source"] or "")
             source = sourced if isinstance(sourced, str) else None
+            finished = _finished(own, picks) if item.finished is None else item.finished
             yield Sample(
                 Problem(problem.id, problem.prompt, problem.answer, problem.tests, source),
-                Completion(item.text, _tokens(own, picks), _finished(own, picks) if item.finished is None else item.finished),
+                Completion(item.text, _tokens(own, picks), finished),
                 index,
                 own,
                 self.name,
@@ -109,12 +110,13 @@ class RowReader:
         return f"{usual}; columns here: {found}. --{role}-field picks another"
 
     def _completions(self, value: object, column: str, line: int) -> "tuple[list[_Item], Shape]":
-        if isinstance(value, list) and value and not _is_chat(cast(list[object], value)):
-            items = [self._item(v, f"{column}[{i}]", line) for i, v in enumerate(cast(list[object], value))]
-            return items, "list"
-        if isinstance(value, list) and not value:
-            raise self._bad(line, f"column {column!r}: an empty list holds no completion")
-        return [self._item(value, column, line)], "text" if isinstance(value, str) else "chat"
+        if isinstance(value, list):
+            values = cast(list[object], value)
+            if not values:
+                raise self._bad(line, f"column {column!r}: an empty list holds no completion")
+            if not _is_chat(values):
+                return [self._item(v, f"{column}[{i}]", line) for i, v in enumerate(values)], "list"
+        return [self._item(cast(object, value), column, line)], "text" if isinstance(value, str) else "chat"
 
     def _item(self, value: object, place: str, line: int) -> "_Item":
         if isinstance(value, str):
@@ -132,7 +134,8 @@ class RowReader:
                 text = _text_of_message(cast(Mapping[str, object], message))
                 if text is not None:
                     return _Item(text, _finish(choice.get("finish_reason")))
-        raise self._bad(line, f"column {place!r}: is {json_type(value)}; a completion is text or a list of messages")
+        kind = json_type(cast(object, value))
+        raise self._bad(line, f"column {place!r}: is {kind}; a completion is text or a list of messages")
 
     def _answer(self, row: Row, picks: Picks, line: int) -> str | None:
         column = picks["answer"]
@@ -213,4 +216,4 @@ def _parallel(row: Row, picks: Picks, count: int) -> list[str]:
     """Columns that hold one value per completion: lists as long as the completions, unless used for something else."""
     taken = {picks[role] for role in ("prompt", "answer", "tests", "id", "completion")}
     lists = {name: cast(list[object], value) for name, value in row.items() if isinstance(value, list)}
-    return [name for name, values in lists.items() if name not in taken and len(values) == count and not _is_chat(values)]
+    return [name for name, each in lists.items() if name not in taken and len(each) == count and not _is_chat(each)]

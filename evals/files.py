@@ -1,6 +1,7 @@
 """Rows out of files: JSON lines (plain, gzip, zstandard, standard input) and parquet, one at a time."""
 
 import gzip
+import importlib
 import io
 import json
 import os
@@ -43,7 +44,7 @@ class Source:
         self.bytes_total = None if path == "-" else _size(path)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a continued run compares: name, size, and a hash of the first and last 4 MiB. Standard input has none."""
+        """What a continued run compares: name, size, a hash of the first and last 4 MiB. Standard input has none."""
         if self.bytes_total is None:
             return {"name": "-"}
         with Path(self.path).open("rb") as file:
@@ -74,7 +75,7 @@ class Source:
         while True:
             try:
                 line = stream.readline(MAX_LINE + 1)
-            except (EOFError, OSError, zlib.error, _zstd_error()) as error:
+            except _broken_compression() as error:
                 raise UsageError(f"{self.name}:{number + 1}: the compressed file is broken or cut: {error}") from None
             if not line:
                 return
@@ -110,24 +111,28 @@ class Source:
 
     def _parquet_rows(self) -> Iterator[Line]:
         try:
-            from pyarrow import ArrowException, parquet  # pyright: ignore
+            arrow: Any = importlib.import_module("pyarrow")
+            parquet: Any = importlib.import_module("pyarrow.parquet")
         except ImportError:
             raise UsageError(f"{self.name}: parquet needs pyarrow: pip install 'rlvr[parquet]'") from None
+        broken: tuple[type[Exception], ...] = (arrow.ArrowException, OSError)
         try:
-            file = parquet.ParquetFile(self.path)  # pyright: ignore
+            file = parquet.ParquetFile(self.path)
+            total = max(file.metadata.num_rows, 1)
             number = 0
-            total = max(file.metadata.num_rows, 1)  # pyright: ignore
-            for batch in file.iter_batches(batch_size=64):  # pyright: ignore
-                for row in cast(list[Row], batch.to_pylist()):  # pyright: ignore
+            for batch in file.iter_batches(batch_size=64):
+                for row in batch.to_pylist():
                     number += 1
                     yield Line(number, row, (self.bytes_total or 0) * number // total)
-        except (ArrowException, OSError) as error:
+        except broken as error:
             raise UsageError(f"{self.name}: not a readable parquet file: {error}") from None
 
 
 def json_type(value: object) -> str:
     """The name that JSON has for a value's type, with its article."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    names: dict[type, str] = {
+        dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"
+    }  # fmt: skip
     return names.get(type(value), "a number")
 
 
@@ -162,9 +167,10 @@ def _skip_to_line_end(stream: BinaryIO) -> None:
             return
 
 
-def _zstd_error() -> type[Exception]:
-    module = sys.modules.get("zstandard")
-    return module.ZstdError if module else EOFError
+def _broken_compression() -> tuple[type[Exception], ...]:
+    """What decompressors raise on a broken or cut file; zstandard's own only where it was imported."""
+    zstandard = sys.modules.get("zstandard")
+    return (EOFError, OSError, zlib.error, *([zstandard.ZstdError] if zstandard else []))
 
 
 def _size(path: str) -> int:

@@ -117,7 +117,7 @@ def majority_vote(answers: Sequence[int | None], correct: Sequence[bool]) -> Vot
     Vote(score=0.5, tie=True, answered=4)
     """
     if len(answers) != len(correct) or not answers:
-        raise ValueError(f"a vote needs a verdict for each answer, not {len(answers)} answers and {len(correct)} verdicts")
+        raise ValueError(f"a vote needs one verdict per answer, not {len(correct)} for {len(answers)}")
     votes = Counter(answer for answer in answers if answer is not None)
     if not votes:
         return Vote(0.0, False, 0)

@@ -87,7 +87,7 @@ class ScoredFile:
             try:
                 before = cast(Row, json.loads(self._manifest.read_text(encoding="utf-8")))
             except ValueError:
-                raise UsageError(f"{self._manifest}: is not readable; remove it and {self.path} to start again") from None
+                raise UsageError(f"{self._manifest}: is broken; remove it and {self.path} to start again") from None
             changed = [key for key in sorted(before.keys() | run.keys()) if before.get(key) != run.get(key)]
             if changed:
                 lines = "".join(f"\n  {key}: {before.get(key)!r} then, {run.get(key)!r} now" for key in changed)
@@ -96,7 +96,7 @@ class ScoredFile:
                     f"Choose another --out, or remove {self.path} and {self._manifest.name} to start again."
                 )
         elif self._file.read(1):
-            raise UsageError(f"{self.path}: exists and was not begun by this command; choose another --out or remove it")
+            raise UsageError(f"{self.path}: exists and is not a run of ours; choose another --out or remove it")
         else:
             self._manifest.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 

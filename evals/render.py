@@ -93,7 +93,7 @@ def _numbers(summary: Summary) -> Table:
 def _cells(value: dict[str, Any]) -> tuple[str, str, str]:
     interval = value["ci95"]
     return (
-        f"[bold]{_percent(value['mean'])}[/]",
+        f"[bold]{100 * value['mean']:.3f} %[/]",
         "" if value["stderr"] is None else _percent(value["stderr"]),
         "one problem has none" if interval is None else f"{_percent(interval[0])} to {_percent(interval[1])}",
     )
@@ -108,9 +108,11 @@ def _statuses(summary: Summary) -> Table:
             reasons = [r for r in summary["reasons"] if r["status"] == status][:3]
             said = ", ".join(f"{r['reason']} {r['count']:,}" for r in reasons)
             colour = _COLOURS.get(status, "yellow")
-            table.add_row(f"[{colour}]{status}[/]", f"{count:,}", f"{count / summary['samples']:.1%}", f"[dim]{_escape(said)}[/]")
+            share = f"{count / summary['samples']:.1%}"
+            table.add_row(f"[{colour}]{status}[/]", f"{count:,}", share, f"[dim]{_escape(said)}[/]")
     missing = summary["not_judged"]
-    table.add_row("[dim]not judged[/]", f"{missing:,}", f"{missing / summary['samples']:.1%}", "[dim]score None, whatever the status[/]")
+    share = f"{missing / summary['samples']:.1%}"
+    table.add_row("[dim]not judged[/]", f"{missing:,}", share, "[dim]score None, whatever the status[/]")
     return table
 
 

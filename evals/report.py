@@ -28,6 +28,7 @@ MAX_LENGTH_BINS = 24
 CHUNK_BYTES = 256 * 1024  # text that the browser unpacks to show one sample
 SHORT = 160  # characters of an answer or a prompt in the table
 
+_CORRECT = STATUSES.index("correct")
 _TEMPLATE = Path(__file__).with_name("report.html")
 
 
@@ -48,7 +49,7 @@ def write_report(
         "sentences": REASONS,
         "counts": {
             "samples": len(tally),
-            "problems": len(tally.problem_ids),
+            "problems": len(problems.order),
             "not_judged": tally.not_judged(),
             "status": tally.status_counts(),
             "reasons": [[status, reason, n] for (status, reason), n in tally.reasons.most_common()],
@@ -70,7 +71,10 @@ def write_report(
 
 
 class _Problems:
-    """Problems in order of their mean score, best first; those without a judged sample last."""
+    """Problems that have samples in order of their mean score, best first; those without a judged sample last.
+
+    As in the headline, a sample that was not judged adds nothing to a mean and counts in it.
+    """
 
     def __init__(self, tally: Tally) -> None:
         self.ids = tally.problem_ids
@@ -78,15 +82,16 @@ class _Problems:
         self.samples = array("L", bytes(array("L").itemsize * size))
         self.judged = array("L", self.samples)
         self.correct = array("L", self.samples)
-        total = array("d", bytes(8 * size))
+        total = array("d", bytes(array("d").itemsize * size))
         for problem, status, score in zip(tally.problem, tally.status, tally.score, strict=True):
             self.samples[problem] += 1
-            self.correct[problem] += status == 0  # STATUSES[0] is correct
+            self.correct[problem] += status == _CORRECT
             if not isnan(score):
                 self.judged[problem] += 1
                 total[problem] += score
-        self.means = [t / n if n else None for t, n in zip(total, self.judged, strict=True)]
-        self.order = sorted(range(size), key=self._key)
+        counts = zip(total, self.samples, self.judged, strict=True)
+        self.means = [score / n if judged else None for score, n, judged in counts]
+        self.order = sorted((problem for problem in range(size) if self.samples[problem]), key=self._key)
 
     def _key(self, problem: int) -> tuple[float, float, int]:
         mean = self.means[problem]
@@ -101,7 +106,7 @@ class _Problems:
 
         Empty where bars would say nothing: one problem, or one sample each that is either 0 or 1.
         """
-        size = len(self.ids)
+        size = len(self.order)
         if size < 2 or (max(self.samples) == 1 and set(self.means) <= {0.0, 1.0, None}):
             return []
         count = min(size, MAX_BARS)
@@ -117,6 +122,7 @@ class _Problems:
                     "id": self.ids[group[0]][:SHORT],
                     "mean": sum(means) / len(means) if means else None,
                     "samples": sum(self.samples[problem] for problem in group),
+                    "not_judged": sum(self.samples[problem] - self.judged[problem] for problem in group),
                     "correct": sum(self.correct[problem] for problem in group),
                 }
             )

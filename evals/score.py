@@ -63,17 +63,19 @@ def score(options: ScoreOptions, progress: Progress) -> Summary:
         reader = _Input(options, chosen, tally, progress)
         out = None
         if options.out is not None:
-            out = stack.enter_context(closing(ScoredFile(options.out, _identity(options, chosen, reader), with_text=options.with_text)))
+            scored = ScoredFile(options.out, _identity(options, chosen, reader), with_text=options.with_text)
+            out = stack.enter_context(closing(scored))
         run = _Run(options, reader, tally, progress, out)
         run.go(chosen)
     if reader.error is not None:
         raise reader.error
     if not len(tally):
-        raise UsageError(f"{', '.join(source.name for source in reader.sources)}: no rows to score{reader.skipped_note()}")
+        names = ", ".join(source.name for source in reader.sources)
+        raise UsageError(f"{names}: no rows to score{reader.skipped_note()}")
     summary = {
         "rlvr": version("rlvr"),
         "verifier": _spelled(options),
-        "files": [{"name": source.name, "columns": columns} for source, columns in zip(reader.sources, reader.columns, strict=False)],
+        "files": reader.described(),
         **summarise(tally, equivalent=chosen.votes),
         "bad_rows": reader.bad_rows,
         "seconds": round(time.monotonic() - start, 3),
@@ -99,6 +101,11 @@ class _Input:
         self.error: BadRow | None = None
         self.bytes_done = 0
         self._golds = array("q")  # by problem number
+
+    def described(self) -> list[dict[str, Any]]:
+        """The files with the columns that were used."""
+        columns = [*self.columns, *[{}] * (len(self.sources) - len(self.columns))]
+        return [{"name": s.name, "columns": picks} for s, picks in zip(self.sources, columns, strict=True)]
 
     def skipped_note(self) -> str:
         return f" ({self.bad_rows} bad rows were skipped)" if self.bad_rows else ""
@@ -179,7 +186,8 @@ class _Run:
         workers = self._options.workers
         if workers is None:
             workers = 0 if chosen.bounded else cores()
-        with closing(score_many(chosen.verifier, pairs(), workers=workers, timeout_s=self._options.timeout_s)) as verdicts:
+        timeout_s = self._options.timeout_s
+        with closing(score_many(chosen.verifier, pairs(), workers=workers, timeout_s=timeout_s)) as verdicts:
             for verdict in verdicts:
                 self._record(pending.popleft(), verdict, write=True)
 
@@ -193,8 +201,8 @@ class _Run:
             sample = next(samples, None)
             if sample is None or not _same_sample(row, sample):
                 raise UsageError(
-                    f"{self._options.out}:{number}: holds problem {row.get('id')!r}, which is not what the input has there; "
-                    "the input changed: choose another --out"
+                    f"{self._options.out}:{number}: holds problem {row.get('id')!r}, which is not what the input has "
+                    "there; the input changed: choose another --out"
                 )
             self._record(sample, verdict, write=False)
         return number
@@ -223,7 +231,8 @@ def _select(selection: Any, sample: Sample, index: int, verdict: Verdict) -> Non
     from .selection import Part, ReportSample
 
     parts: dict[str, Part] = {
-        name: {"score": part.score, "status": part.status, "reason": part.reason} for name, part in verdict.parts.items()
+        name: {"score": part.score, "status": part.status, "reason": part.reason}
+        for name, part in verdict.parts.items()
     }
     selection.add(
         ReportSample(

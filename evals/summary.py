@@ -1,6 +1,7 @@
 """From the tally of a run to its numbers: the object that `--json` prints."""
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable
 from math import isnan
 from typing import Any
 
@@ -13,55 +14,62 @@ Summary = dict[str, Any]
 _CORRECT = STATUSES.index("correct")
 
 
-def summarise(tally: Tally, *, equivalent: Equivalent | None, progress: Callable[[int], None] | None = None) -> Summary:
+def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
     """The numbers of a run: DESIGN.md's `--json` object.
 
-    `equivalent` is the equality that cons@k votes with, None for verifiers whose answers are not voted on. `progress` is
-    called with the number of problems whose votes are counted. Raises ValueError on an empty tally.
+    `equivalent` is the equality that cons@k votes with, None for verifiers whose answers are not voted on.
+    Raises ValueError on an empty tally.
     """
-    groups = [group for group in tally.samples_by_problem() if group]
-    correct = [sum(tally.status[i] == _CORRECT for i in group) for group in groups]
-    sizes = sorted({len(group) for group in groups})
+    sizes = array("I", (count for count in tally.samples_of if count))
+    if not sizes:
+        raise ValueError("there are no samples to summarise")
+    correct = array("I", (sum(tally.status[i] == _CORRECT for i in group) for group in tally.samples_by_problem()))
+    fewest, most = min(sizes), max(sizes)
     summary: Summary = {
-        "problems": len(groups),
+        "problems": len(sizes),
         "samples": len(tally),
-        "samples_per_problem": {"min": sizes[0], "max": sizes[-1]},
+        "samples_per_problem": {"min": fewest, "max": most},
         "not_judged": tally.not_judged(),
         "status": tally.status_counts(),
         "reasons": [
             {"status": status, "reason": reason, "count": count}
             for (status, reason), count in tally.reasons.most_common()
         ],
-        "score": _as_json(_score(tally, groups)),
-        "pass@k": {str(k): _as_json(_pass_at_k(groups, correct, k)) for k in _powers(sizes[0])},
+        "score": _as_json(_score(tally, sizes)),
+        "pass@k": {str(k): _as_json(_pass_at_k(sizes, correct, k)) for k in _powers(fewest)},
         "cons@k": {},
         "notes": [],
     }
-    if sizes[-1] > 1 and sizes[0] < sizes[-1]:
+    if most > fewest:
         summary["notes"].append(
-            f"problems have {sizes[0]} to {sizes[-1]} samples: pass@k is given up to k = {sizes[0]}, cons@k is not given"
+            f"problems have {fewest} to {most} samples: pass@k goes up to k = {fewest}, cons@k is not given"
         )
-    elif sizes[0] > 1 and equivalent is not None:
-        summary["cons@k"][str(sizes[0])] = _consensus(tally, groups, equivalent, progress)
+    elif fewest > 1 and equivalent is not None:
+        summary["cons@k"][str(fewest)] = _consensus(tally, equivalent)
     if summary["not_judged"]:
-        summary["notes"].append(_not_judged_note(tally, summary))
+        summary["notes"].append(_not_judged_note(summary))
     return summary
 
 
-def _score(tally: Tally, groups: list[list[int]]) -> Estimate:
+def _score(tally: Tally, sizes: array[int]) -> Estimate:
     """The mean over every sample; what was not judged adds nothing and counts in the denominator."""
-    scores = [0.0 if isnan(score) else score for score in tally.score]
-    if len(groups) == len(tally) and set(scores) <= {0.0, 1.0}:
-        return wilson(int(sum(scores)), len(scores))
-    mean = clustered((sum(scores[i] for i in group), len(group)) for group in groups)
-    return mean.within_unit_interval() if 0 <= min(scores) and max(scores) <= 1 else mean
+
+    def scores() -> Iterable[float]:
+        return (0.0 if isnan(score) else score for score in tally.score)
+
+    if max(sizes) == 1 and set(scores()) <= {0.0, 1.0}:
+        return wilson(int(sum(scores())), len(tally))
+    totals = array("d", bytes(8 * len(tally.samples_of)))
+    for problem, score in zip(tally.problem, scores(), strict=True):
+        totals[problem] += score
+    mean = clustered((total, count) for total, count in zip(totals, tally.samples_of, strict=True) if count)
+    return mean.within_unit_interval() if min(scores()) >= 0 and max(scores()) <= 1 else mean
 
 
-def _pass_at_k(groups: list[list[int]], correct: list[int], k: int) -> Estimate:
-    if all(len(group) == 1 for group in groups):
-        return wilson(sum(correct), len(groups))
-    values = [pass_at_k(len(group), c, k) for group, c in zip(groups, correct, strict=True)]
-    return estimate(values).within_unit_interval()
+def _pass_at_k(sizes: array[int], correct: array[int], k: int) -> Estimate:
+    if max(sizes) == 1:
+        return wilson(sum(correct), len(sizes))
+    return estimate([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)]).within_unit_interval()
 
 
 def _powers(n: int) -> list[int]:
@@ -73,28 +81,23 @@ def _powers(n: int) -> list[int]:
     return sorted({1 << i for i in range(n.bit_length()) if 1 << i <= n} | {n})
 
 
-def _consensus(
-    tally: Tally, groups: list[list[int]], equivalent: Equivalent, progress: Callable[[int], None] | None
-) -> dict[str, Any]:
+def _consensus(tally: Tally, equivalent: Equivalent) -> dict[str, Any]:
     votes: list[Vote] = []
-    for group in groups:
-        found = [tally.answers[tally.answer[i]] if tally.answer[i] >= 0 else None for i in group]
-        classes = equivalence_classes((answer for answer in found if answer is not None), equivalent)
-        numbers = [None if answer is None else classes[answer] for answer in found]
+    for group in tally.samples_by_problem():
+        answers = [tally.answer(i) for i in group]
+        classes = equivalence_classes((answer for answer in answers if answer is not None), equivalent)
+        numbers = [None if answer is None else classes[answer] for answer in answers]
         votes.append(majority_vote(numbers, [tally.status[i] == _CORRECT for i in group]))
-        if progress is not None:
-            progress(len(votes))
     ties = sum(vote.tie for vote in votes)
-    silent = sum(vote.answered == 0 for vote in votes)
     return {
         **_as_json(estimate([vote.score for vote in votes]).within_unit_interval()),
         "ties": ties,
         "tie_rate": ties / len(votes),
-        "without_answer": silent,
+        "without_answer": sum(vote.answered == 0 for vote in votes),
     }
 
 
-def _not_judged_note(tally: Tally, summary: Summary) -> str:
+def _not_judged_note(summary: Summary) -> str:
     missing, samples = summary["not_judged"], summary["samples"]
     low = summary["score"]["mean"]
     return (

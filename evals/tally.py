@@ -2,69 +2,83 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from math import isnan, nan
 
 from ..verifiers.types import STATUSES, Status, Verdict
+
+_ANSWER_LIMIT = 2000
 
 
 class Tally:
     """Parallel columns, one entry per sample in input order, and the problems they belong to.
 
-    `problem` indexes `problem_ids`; `samples_of` counts each problem's samples; `status` indexes `STATUSES`; `score` is NaN where a sample was not judged;
-    `length` counts characters; `answer` indexes `answers` (the distinct extracted answers), -1 where none was found.
+    `problem` indexes `problem_ids`; `samples_of` counts each problem's samples; `status` indexes `STATUSES`; `score` is
+    NaN where a sample was not judged; `length` counts characters.
     """
 
     def __init__(self) -> None:
-        self.problem_ids: list[str] = []
-        self.answers: list[str] = []
-        self.problem = array("L")
+        self.problem = array("I")
         self.status = array("B")
         self.score = array("d")
-        self.length = array("L")
-        self.answer = array("l")
+        self.length = array("I")
+        self.samples_of = array("I")
         self.reasons: Counter[tuple[Status, str]] = Counter()
-        self.samples_of = array("L")
-        self._problem_index: dict[str, int] = {}
-        self._answer_index: dict[str, int] = {}
+        self._index: dict[str, int] = {}
+        self._answers = bytearray()  # one after another: a text object for each would take several times as much
+        self._answer_end = array("Q")
 
     def __len__(self) -> int:
         return len(self.problem)
 
+    @property
+    def problem_ids(self) -> Sequence[str]:
+        """The problems in the order in which they came."""
+        return list(self._index)
+
     def number(self, problem_id: str) -> int:
         """The index of a problem, which is new when it was not seen before."""
-        problem = self._problem_index.setdefault(problem_id, len(self.problem_ids))
-        if problem == len(self.problem_ids):
-            self.problem_ids.append(problem_id)
+        problem = self._index.setdefault(problem_id, len(self._index))
+        if problem == len(self.samples_of):
             self.samples_of.append(0)
         return problem
 
     def add(self, problem_id: str, verdict: Verdict, length: int) -> None:
+        """One sample more; `length` is that of its completion."""
         problem = self.number(problem_id)
         self.samples_of[problem] += 1
-        answer = -1
-        if verdict.extracted is not None:
-            answer = self._answer_index.setdefault(verdict.extracted, len(self.answers))
-            if answer == len(self.answers):
-                self.answers.append(verdict.extracted)
         self.problem.append(problem)
         self.status.append(STATUSES.index(verdict.status))
         self.score.append(nan if verdict.score is None else verdict.score)
         self.length.append(length)
-        self.answer.append(answer)
+        if verdict.extracted:
+            self._answers += verdict.extracted[:_ANSWER_LIMIT].encode("utf-8", "surrogatepass")
+        self._answer_end.append(len(self._answers))
         self.reasons[verdict.status, verdict.reason] += 1
+
+    def answer(self, sample: int) -> str | None:
+        """The answer that was found, None where there was none; cut at 2,000 characters."""
+        start = self._answer_end[sample - 1] if sample else 0
+        text = self._answers[start : self._answer_end[sample]]
+        return text.decode("utf-8", "surrogatepass") if text else None
 
     def status_counts(self) -> dict[Status, int]:
         """Samples by status, every status present."""
-        counts = Counter(self.status)
-        return {status: counts[i] for i, status in enumerate(STATUSES)}
+        return {status: self.status.count(i) for i, status in enumerate(STATUSES)}
 
     def not_judged(self) -> int:
         """Samples whose score is None."""
         return sum(map(isnan, self.score))
 
-    def samples_by_problem(self) -> list[list[int]]:
-        """For each problem, the indices of its samples."""
-        groups: list[list[int]] = [[] for _ in self.problem_ids]
-        for index, problem in enumerate(self.problem):
-            groups[problem].append(index)
-        return groups
+    def samples_by_problem(self) -> Iterator[Sequence[int]]:
+        """For each problem that has any, the indices of its samples."""
+        ends = array("Q", accumulate(self.samples_of))
+        following = array("Q", (end - count for end, count in zip(ends, self.samples_of, strict=True)))
+        ordered = array("I", bytes(4 * len(self)))
+        for sample, problem in enumerate(self.problem):
+            ordered[following[problem]] = sample
+            following[problem] += 1
+        for end, count in zip(ends, self.samples_of, strict=True):
+            if count:
+                yield ordered[end - count : end]

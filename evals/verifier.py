@@ -109,9 +109,10 @@ def _keyword_only(function: Callable[..., Any]) -> list[str] | None:
 
 def _file_hash(function: object) -> str | None:
     """The hash of the file that a verifier's code stands in; None where there is no file."""
-    code = getattr(function, "func", function)
+    code: Any = getattr(function, "func", function)
+    described = inspect.isroutine(code) or inspect.isclass(code)
     try:
-        path = inspect.getsourcefile(code if inspect.isroutine(code) or inspect.isclass(code) else type(code))
+        path = inspect.getsourcefile(cast(Any, code if described else type(code)))
     except TypeError:
         return None
     return blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if path else None

@@ -4,4 +4,4 @@ This package imports nothing else of rlvr. Its Docker sandbox arrives with the c
 """
 
 if __name__ != "rlvr.sandbox":
-    raise ImportError("import rlvr.sandbox instead of sandbox: the bare name would load a second copy of every class")
+    raise ImportError("import rlvr.sandbox, not sandbox: the bare name would load a second copy of every class")

@@ -4,4 +4,4 @@ The only package that imports torch. The trainer itself arrives after the verifi
 """
 
 if __name__ != "rlvr.trainer":
-    raise ImportError("import rlvr.trainer instead of trainer: the bare name would load a second copy of every class")
+    raise ImportError("import rlvr.trainer, not trainer: the bare name would load a second copy of every class")

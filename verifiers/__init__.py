@@ -1,7 +1,7 @@
 """Verifiable rewards: plain functions of a problem and a completion that return a `Verdict`."""
 
 if __name__ != "rlvr.verifiers":
-    raise ImportError("import rlvr.verifiers instead of verifiers: the bare name would load a second copy of every class")
+    raise ImportError("import rlvr.verifiers, not verifiers: the bare name would load a second copy of every class")
 
 from .compose import all_of, any_of, by_source, gate, weighted
 from .format import verify_format

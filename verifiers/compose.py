@@ -36,7 +36,7 @@ def gate(condition: Verifier, *, then: Verifier) -> "Gate":
 
 
 def all_of(**parts: Verifier) -> "AllOf":
-    """The smallest score of named parts: `correct` when every part is. A part at 0 decides, also beside one not judged."""
+    """The smallest score of named parts: `correct` when every part is. A 0 decides, also beside a part not judged."""
     if not parts:
         raise ValueError("all_of() needs at least one part: all_of(math=verify_math, format=verify_format)")
     return AllOf(tuple(parts.items()))

@@ -1,6 +1,8 @@
 """Find the final answer in what a model wrote. Linear in the length of the text, whatever the text."""
 
 import re
+from collections import deque
+from collections.abc import Iterator
 from typing import Literal
 
 Level = Literal["box", "answer", "any"]
@@ -136,7 +138,7 @@ def _answer_tag(text: str) -> str | None:
 
 
 def _first_neighbour(text: str, start: int) -> int:
-    """Where to start reading so that no box around or beside the one at `start` is missed: boxes near it, 64 at most."""
+    """Where to start reading so that no box around or beside the one at `start` is missed: 64 boxes at most."""
     for _ in range(64):
         before = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
         if before < 0 or start - before > 2000:
@@ -196,7 +198,7 @@ def _stated(text: str) -> str | None:
 
 
 def _first_statement(chunk: str) -> str | None:
-    """The answer at the start of a chunk: a formula, else a short sentence, else the last formula or number of a long one."""
+    """The answer that a chunk starts with: a formula, a short sentence, or the last formula or number of a long one."""
     chunk = chunk.lstrip()
     formula = _MATH.match(chunk)
     end = _SENTENCE_END.search(chunk, formula.end() if formula else 0)
@@ -211,14 +213,15 @@ def _first_statement(chunk: str) -> str | None:
 
 def _last_formula_or_number(text: str) -> str | None:
     """Whichever ends last: a delimited formula, or a number."""
-    formula = number = None
-    for formula in _MATH.finditer(text):
-        pass
-    for number in _NUMBER.finditer(text, formula.end() if formula else 0):
-        pass
+    formula = _last(_MATH.finditer(text))
+    number = _last(_NUMBER.finditer(text, formula.end() if formula else 0))
     if number:
         return number[0]
     return _content(formula) if formula else None
+
+
+def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
+    return next(iter(deque(matches, maxlen=1)), None)
 
 
 def _content(formula: re.Match[str]) -> str:

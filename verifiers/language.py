@@ -1,9 +1,11 @@
 """Is the chain of thought in the language that was asked for? DeepSeek-R1's language consistency reward."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from threading import Lock
 
 from .extract import split_thought
 from .types import Completion, Problem, Verdict, not_judged
@@ -77,10 +79,10 @@ _RUN = re.compile(
     + "".join(f"|(?P<{script}>[{letters}]+)" for script, letters in SCRIPTS.items())
     + r"|(?P<other>[^\W\d_\u2070-\u218f\U0001d400-\U0001d7ff]+)"
 )
-_OPERATORS = frozenset(
-    ("arccos arcsin arctan cos cosh cot csc deg det dim exp gcd inf ker lcm lim ln log max min mod sec sin sinh sup tan"
-    " tanh").split()
-)
+_OPERATORS = frozenset({
+    "arccos", "arcsin", "arctan", "cos", "cosh", "cot", "csc", "deg", "det", "dim", "exp", "gcd", "inf", "ker", "lcm",
+    "lim", "ln", "log", "max", "min", "mod", "sec", "sin", "sinh", "sup", "tan", "tanh",
+})  # fmt: skip
 
 _TOKEN = re.compile(
     r"""^[ \t]{0,8}(?P<fence>`{3,}+|~{3,}+)[^`\n]*+$
@@ -104,6 +106,10 @@ _IN_FORMULA = re.compile(rf"{_NOISE}|[{SCRIPTS['latin']}{SCRIPTS['greek']}]+")
 _CHUNK = 25  # words that are enough to tell languages apart
 _MOST_CHUNKS = 1000
 _DOUBT = 0.05  # so probable a target language counts: siblings such as Hindi and Marathi are not told apart for sure
+
+# Nobody is inside lingua while the process forks: its own locks would stay locked in the child for ever.
+_LINGUA = Lock()
+os.register_at_fork(before=_LINGUA.acquire, after_in_parent=_LINGUA.release, after_in_child=_LINGUA.release)
 
 _Word = tuple[str, str, int]  # script, text, how many words it counts as
 
@@ -131,8 +137,8 @@ def verify_language(
     - `\command{…}` outside formulas, with the same exception.
 
     Words are told apart by script, so `en` asks for Latin script, `ru` for Cyrillic and `ar` for Arabic: English and
-    French, Russian and Ukrainian, Arabic and Persian look the same. Han counts for `zh` and for `ja`; in a sentence with
-    kana it is Japanese and does not count for `zh`.
+    French, Russian and Ukrainian, Arabic and Persian look the same. Han counts for `zh` and for `ja`; in a sentence
+    with kana it is Japanese and does not count for `zh`.
 
     `identify=True` also tells languages of one script apart, by lingua (`pip install 'rlvr[language]'`). The words of
     the right script are put to it in chunks of whole sentences of 25 words or more (1,000 chunks at most), and a chunk
@@ -272,24 +278,28 @@ def _foreign_words(sentences: list[list[_Word]], scripts: frozenset[str], is_tar
 
 @cache
 def _identifier(language: str) -> Callable[[str], bool]:
-    """Whether a text is in a language rather than in another one of its scripts. Safe in threads and after a fork."""
-    try:
-        from lingua import Language, LanguageDetectorBuilder
-    except ImportError as error:
-        raise ImportError("verify_language(identify=True) needs lingua: pip install 'rlvr[language]'") from error
+    """Whether a text is in a language rather than in another one of its script."""
+    with _LINGUA:
+        try:
+            from lingua import Language, LanguageDetectorBuilder
+        except ImportError as error:
+            raise ImportError("verify_language(identify=True) needs lingua: pip install 'rlvr[language]'") from error
 
-    known = {lingua.iso_code_639_1.name.lower(): lingua for lingua in Language.all()}
-    if language not in known:
-        raise ValueError(f"lingua cannot identify {language!r}; it knows {', '.join(sorted(known.keys() & LANGUAGES))}")
-    target = known.pop(language)
-    rivals = [
-        lingua
-        for code, lingua in sorted(known.items())
-        if code not in ("la", "eo") and LANGUAGES.get(code, frozenset()) & LANGUAGES[language]
-    ]
-    if not rivals:
-        return lambda text: True
-    # No preloading: lingua would do it in a thread pool, which hangs in a forked process. The reduced accuracy is that
-    # of texts under 120 characters, which are not asked about; it takes 70 MB instead of 900.
-    detector = LanguageDetectorBuilder.from_languages(target, *rivals).with_low_accuracy_mode().build()
-    return lambda text: detector.compute_language_confidence(text, target) >= _DOUBT
+        known = {member.iso_code_639_1.name.lower(): member for member in Language.all()}
+        if language not in known:
+            codes = ", ".join(sorted(known.keys() & LANGUAGES.keys()))
+            raise ValueError(f"lingua cannot identify {language!r}; it knows {codes}")
+        target = known.pop(language)
+        competing = sorted((known.keys() & LANGUAGES.keys()) - {"la", "eo"})
+        rivals = [known[code] for code in competing if LANGUAGES[code] & LANGUAGES[language]]
+        if not rivals:
+            return lambda text: True
+        # Not preloaded: lingua does that in a pool of threads, which hangs in a forked process. In low accuracy mode
+        # (70 MB instead of 900) it is as good on texts of 120 characters and more.
+        detector = LanguageDetectorBuilder.from_languages(target, *rivals).with_low_accuracy_mode().build()
+
+    def is_target(text: str) -> bool:
+        with _LINGUA:
+            return detector.compute_language_confidence(text, target) >= _DOUBT
+
+    return is_target

@@ -1,7 +1,7 @@
 """`score_many`: a verifier over many completions, in worker processes that are killed at a deadline.
 
 The deadline is enforced from outside the worker. A verifier that hangs or crashes costs one verdict, never the run:
-what hangs is tried once more, alone, and is then `timeout` (score 0); what raises or kills its worker is `error` (None).
+what hangs is tried once more, alone, and is then `timeout` (score 0); what raises or kills its worker is `error`.
 """
 
 import os
@@ -9,7 +9,7 @@ import pickle
 import select
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
@@ -31,7 +31,7 @@ def score_many(
     *,
     workers: int | None = None,
     timeout_s: float = TIMEOUT_S,
-) -> Iterator[Verdict]:
+) -> Generator[Verdict, None, None]:
     """The verdict of each pair, in order, as soon as it and all before it are there. `pairs` is read as needed.
 
     workers: processes; None for one per core; 0 judges in this process, without a deadline. timeout_s: wall-clock
@@ -75,13 +75,13 @@ class WorkerPool:
     """
 
     def __init__(self, verifier: Verifier, *, workers: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        import cloudpickle
+        import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 
         count = workers if workers is not None else cores()
         if count < 1:
             raise ValueError(f"a pool needs at least one worker, not {count}")
         self.timeout_s = timeout_s
-        self._code = cloudpickle.dumps(verifier)
+        self._code: bytes = cloudpickle.dumps(verifier)  # pyright: ignore[reportUnknownMemberType]
         self._workers: list[_Worker] = []
         try:
             for _ in range(count):

@@ -1,6 +1,6 @@
 """A Python process of our own that answers frames over a pipe and is killed from outside.
 
-Launched by `subprocess`, not `multiprocessing`: a daemonic parent may have no children, and spawn re-imports `__main__`.
+Launched by `subprocess`, not `multiprocessing`: a daemonic parent may have no children; spawn re-imports `__main__`.
 The caller needs no signal, so it works in any thread. A frame is a length (8 bytes, big-endian) and that many bytes.
 """
 
@@ -9,10 +9,9 @@ import os
 import select
 import signal
 import struct
-import subprocess
 import sys
 import time
-from pathlib import Path
+from contextlib import suppress
 
 _LENGTH = struct.Struct(">Q")
 _BOOT = (
@@ -37,6 +36,8 @@ class Child:
     """
 
     def __init__(self, module: str, argument: str = "") -> None:
+        import subprocess  # here, for it is half of what importing rlvr.verifiers would cost
+
         self.process = subprocess.Popen(
             [sys.executable, "-c", _BOOT, json.dumps(sys.path), module, argument],
             stdin=subprocess.PIPE,
@@ -65,7 +66,7 @@ class Child:
     def receive(self, timeout_s: float, *, cpu_s: float | None = None) -> bytes:
         """The next frame. `timeout_s` bounds wall-clock seconds, `cpu_s` the processor seconds spent meanwhile.
 
-        Raises ChildTimeout or ChildDied; the caller then kills. Processor time is read where the platform tells (Linux).
+        Raises ChildTimeout or ChildDied; the caller then kills. Processor time is read where there is /proc.
         """
         start = time.monotonic()
         spent = self.cpu_s() if cpu_s is not None else None
@@ -100,7 +101,8 @@ class Child:
     def cpu_s(self) -> float | None:
         """Processor seconds that the process has used; None where the platform does not tell."""
         try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+            with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+                fields = file.read().rpartition(")")[2].split()
         except OSError:
             return None
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -108,10 +110,8 @@ class Child:
     def kill(self) -> None:
         """End the process and what it started, and reap it. Safe to call twice."""
         if self.process.returncode is None:
-            try:
-                os.killpg(self.process.pid, 9)
-            except ProcessLookupError:
-                pass  # it is gone already
+            with suppress(ProcessLookupError):  # it may be gone already
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self._in.close()
         self._out.close()
@@ -123,10 +123,11 @@ class Child:
         self.process.returncode = 0
 
     def _how_it_ended(self) -> str:
-        try:
-            code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return "closed its pipe"
+        end = time.monotonic() + 5
+        while (code := self.process.poll()) is None:
+            if time.monotonic() > end:
+                return "closed its pipe"
+            time.sleep(0.01)
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 

@@ -14,7 +14,7 @@ _MOST_CHARACTERS = 1_000_000
 
 
 def length_penalty(problem: Problem, completion: Completion, /, *, max_tokens: int, cache_tokens: int) -> Verdict:
-    """DAPO's soft overlong punishment as an amount: 0 up to `max_tokens - cache_tokens`, then a slope to 1 at `max_tokens`.
+    """DAPO's soft overlong punishment as an amount: 0 up to `max_tokens - cache_tokens`, rising to 1 at `max_tokens`.
 
     `max_tokens` is the limit of generation (L_max in the paper, 16,384 + 4,096 tokens there) and `cache_tokens` the
     width of the slope before it (L_cache, 4,096); 0 makes it a step. The length is `completion.n_tokens`; where nobody

@@ -81,7 +81,7 @@ class Completion:
 class Verdict:
     """What a verifier says.
 
-    `score` is a finite float, or None for *not judged*: our side failed (gold unreadable, sandbox down, our code broke).
+    `score` is a finite float, or None for *not judged*: our side failed (gold unreadable, sandbox down, code broke).
     What the completion causes scores 0. A leaf verifier scores in [0, 1]; a weighted sum may leave it.
     `reason` is a short code; rlvr's own are the keys of `REASONS`. `extracted` is the answer that was found.
     `parts` holds the verdicts inside a composition. `detail` is one line for a person: what was compared, what broke.

@@ -19,7 +19,9 @@ _NAME = re.compile(
 )
 _CHAIN = re.compile(r"(?<![<>!\\:])=(?![=<>])")
 _VARIABLE = re.compile(r"\\[A-Za-z]+|([A-Za-z])")
-_SEVERAL = re.compile(r"\\pm|\\mp|\\(?:text\s?\{\s*)?(?:or|and)\b|\b(?:or|and|to)\b|[;,]|\\(?:leq|geq|neq)|[<>]|\\in\b|\\cup|\\\{")
+_SEVERAL = re.compile(
+    r"\\pm|\\mp|\\(?:text\s?\{\s*)?(?:or|and)\b|\b(?:or|and|to)\b|[;,]|\\(?:leq|geq|neq)|[<>]|\\in\b|\\cup|\\\{"
+)
 _WORDS = re.compile(r"(?:\\text\s?\{[^{}\\]{2,}\}|[A-Za-z]{3,}[.]?|[\s,'-])+")
 
 
@@ -107,7 +109,11 @@ def _without_name(gold: str, answer: str) -> tuple[str, str]:
     gold_name, answer_name = _NAME.match(gold), _NAME.match(answer)
     if gold_name and answer_name and text_key(gold_name[0]) != text_key(answer_name[0]):
         return gold, answer
-    return gold[gold_name.end() :].strip() if gold_name else gold, answer[answer_name.end() :].strip() if answer_name else answer
+    return _behind(gold_name, gold), _behind(answer_name, answer)
+
+
+def _behind(name: re.Match[str] | None, text: str) -> str:
+    return text[name.end() :].strip() if name else text
 
 
 def _exact_part(answer: str) -> str:

@@ -1,4 +1,4 @@
-"""Light normalisation: spellings of one and the same text, in time linear in its length. Nothing here is mathematics."""
+"""Light normalisation: spellings of one and the same text, in linear time. Nothing here is mathematics."""
 
 import re
 from functools import lru_cache
@@ -18,7 +18,7 @@ _UNICODE = str.maketrans(
 
 # What a command is written as; "" drops it. Commands that are not here stay.
 _COMMANDS = {
-    **dict.fromkeys(("left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr"), ""),
+    **dict.fromkeys(("left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr"), ""),
     **dict.fromkeys(("displaystyle", "textstyle", "limits", "nolimits", "allowbreak", "rm", "bf", "it"), ""),
     **dict.fromkeys(("quad", "qquad", ",", ":", ";", ">", " ", "\n", "enspace", "thinspace", "space"), " "),
     **dict.fromkeys(("text", "textbf", "textit", "textrm", "textnormal", "textsf", "texttt", "mbox", "hbox"), r"\text"),

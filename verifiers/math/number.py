@@ -21,7 +21,7 @@ _NUMBER = re.compile(
     (?P<unit>(?:\^\\circ\s?[CF]?$|(?:st|nd|rd|th)\b|\^?\{{?\s?\\text\{{[^{{}}]{{1,60}}\}}\s?\}}?(?:\^\d)?|\s[A-Za-z]{{2,}}[.]?(?:\^\d)?){{0,6}})""",
     re.VERBOSE,
 )
-_NOT_A_UNIT = re.compile(r"(?:^|[^a-z])(?:and|or|to|mod|base|pm|if|for|when|where|times|sin|cos|tan|log|ln|pi|sqrt)(?:$|[^a-z])")
+_NOT_A_UNIT = re.compile(r"\b(?:and|or|to|mod|base|pm|if|for|when|where|times|sin|cos|tan|log|ln|pi|sqrt)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def agree(gold: Number, answer: Number) -> bool:
     """DESIGN's rule for decimals, percent and units.
 
     Two finite decimals or integers are exact. A gold with at least 4 significant decimals accepts the fraction that
-    rounds to it; a gold fraction whose decimal never ends accepts its correct rounding to at least 6 significant digits.
+    rounds to it; a gold fraction whose decimal never ends accepts its correct rounding to 6 or more significant digits.
     """
     if gold.unit and answer.unit and gold.unit != answer.unit:
         return False

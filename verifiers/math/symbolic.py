@@ -1,7 +1,7 @@
 """The symbolic tail: `math-verify` on two LaTeX texts, in a worker process that is killed at its deadline.
 
 One lazily started worker per process, guarded by a lock and made anew after a fork. The worker parses LaTeX with
-`latex2sympy2_extended` only: `math-verify`'s own way of reading plain expressions goes through `parse_expr`, which is `eval`.
+`latex2sympy2_extended` only: `math-verify`'s own way of reading plain expressions is `parse_expr`, which is `eval`.
 """
 
 import atexit
@@ -53,11 +53,10 @@ class _Tail:
 
     def ask(self, question: bytes, timeout_s: float) -> bool:
         with self._lock:
-            if self._child is None:
-                self._start()
+            child = self._child or self._start()
             try:
-                self._child.send(question)
-                answer = self._receive(timeout_s * WALL_FACTOR, timeout_s)
+                child.send(question)
+                answer = self._receive(child, timeout_s * WALL_FACTOR, timeout_s)
             except ChildTimeout:
                 raise TailTimeout from None
             except ChildDied as death:
@@ -66,17 +65,17 @@ class _Tail:
             raise TailMemory
         return answer == b"equal"
 
-    def _start(self) -> None:
+    def _start(self) -> Child:
         try:
-            self._child = Child(__name__)
-            self._receive(_START_S, None)
+            self._child = child = Child(__name__)
+            self._receive(child, _START_S, None)
+            return child
         except (ChildDied, ChildTimeout, OSError) as error:
             raise TailUnavailable(f"the math-verify worker does not start: {error}") from None
 
-    def _receive(self, wall_s: float, cpu_s: float | None) -> bytes:
-        assert self._child is not None
+    def _receive(self, child: Child, wall_s: float, cpu_s: float | None) -> bytes:
         try:
-            return self._child.receive(wall_s, cpu_s=cpu_s)
+            return child.receive(wall_s, cpu_s=cpu_s)
         except BaseException:
             self.stop()  # also when interrupted: a late answer must not be taken for the next question's
             raise
@@ -116,16 +115,17 @@ def serve(_: str) -> None:
 
 
 def _comparison() -> Callable[[str, str], bool]:
-    from latex2sympy2_extended import NormalizationConfig, normalize_latex
-    from math_verify import verify
-    from math_verify.parser import parse_latex_cached
+    from latex2sympy2_extended import NormalizationConfig, normalize_latex  # pyright: ignore[reportMissingTypeStubs]
+    from math_verify import parser, verify  # pyright: ignore[reportMissingTypeStubs]
+
+    parse: Callable[[str], Any] = getattr(parser, "parse_latex_cached")  # noqa: B009 - untyped
 
     # `malformed_operators` mends what models write without a backslash: `sqrt(3)`, `\\sqrt3`.
     config = NormalizationConfig(basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="none")
 
     def read(latex: str) -> Any:
         try:
-            return parse_latex_cached(normalize_latex(latex, config))
+            return parse(normalize_latex(latex, config))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - the parser raises anything at all on hostile text; it means "not mathematics"
@@ -136,6 +136,19 @@ def _comparison() -> Callable[[str, str], bool]:
         if parsed_gold is None:
             return False
         parsed_answer = read(answer)
-        return parsed_answer is not None and verify(parsed_gold, parsed_answer, timeout_seconds=None)
+        if parsed_answer is None:
+            return False
+        exact = _same_rational(parsed_gold, parsed_answer)
+        if exact is not None:
+            return exact
+        return verify(parsed_gold, parsed_answer, allow_set_relation_comp=True, timeout_seconds=None)
 
     return compare
+
+
+def _same_rational(gold: Any, answer: Any) -> bool | None:
+    """Exactly, where both are rational (math-verify compares 15 digits: 2^-99 would be 2^-98); None for anything else."""
+    values = [getattr(side, "doit", lambda side=side: side)() for side in (gold, answer)]
+    if all(getattr(value, "is_Rational", False) for value in values):
+        return bool(values[0] == values[1])
+    return None

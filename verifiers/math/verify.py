@@ -50,7 +50,7 @@ def equivalent(a: str, b: str, *, timeout_s: float = TIMEOUT_S) -> bool | None:
 
 @lru_cache(maxsize=4096)
 def read_gold(answer: str) -> str | None:
-    r"""The gold answer itself: without the solution around it (`… #### 18`, `… \boxed{18}`); None when there is nothing.
+    r"""The gold answer itself: without the solution around it (`… #### 18`, `… \boxed{18}`); None without any.
 
     >>> read_gold("48/2 = 24 clips in May.\n#### 72")
     '72'

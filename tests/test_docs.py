@@ -1,0 +1,95 @@
+"""Documentation is checked: doctests run, and what README shows is what happens."""
+
+import doctest
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rlvr.evals.cli import main
+from rlvr.verifiers import REASONS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MODULES = sorted(
+    "rlvr." + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for package in ("verifiers", "evals", "sandbox", "trainer")
+    for path in (ROOT / package).rglob("*.py")
+    if path.name != "make_demo.py"
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
+
+
+def test_there_are_doctests() -> None:
+    finder = doctest.DocTestFinder()
+    found = sum(bool(test.examples) for name in MODULES for test in finder.find(importlib.import_module(name)))
+    assert found >= 20
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readme_shows_the_real_output_of_the_demo(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    printed = capsys.readouterr().out
+    assert (tmp_path / "demo-report.html").stat().st_size > 10_000
+    shown = next(block for block in blocks("text") if "pass@8" in block)
+
+    def without_time(text: str) -> list[str]:
+        lines = [re.sub(r"in [\d.]+ s", "in … s", line).strip() for line in text.splitlines()]
+        return [" ".join(line.split()) for line in lines if line]
+
+    assert without_time(shown) == without_time(printed)
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
+def test_python_in_the_readme_runs(block: str) -> None:
+    subprocess.run([sys.executable, "-W", "error", "-c", block], check=True, timeout=300)
+
+
+def test_commands_in_the_readme_parse() -> None:
+    """Every `rlvr …` line of the README is one that the parser takes."""
+    commands = [
+        line.split("#")[0].strip() for block in blocks("(?:sh|bash|console)") for line in block.splitlines() if "rlvr " in line
+    ]
+    commands = [command[command.index("rlvr ") :] for command in commands if not command.startswith(("pip", "git", "cd"))]
+    assert len(commands) >= 5
+    for command in commands:
+        words = [word for word in shlex.split(command)[1:] if word != "|"]
+        done = subprocess.run(
+            [sys.executable, "-c", f"from rlvr.evals.cli import _parser; _parser().parse_args({words!r})"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def test_files_named_in_the_readme_exist() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_reason_that_we_give_is_explained() -> None:
+    given = set()
+    for path in (ROOT / "verifiers").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        given |= set(re.findall(r'(?:correct|wrong|not_judged|Outcome)\((?:True, |False, |None, )?"(\w+)"', text))
+        given |= set(re.findall(r'Verdict\([\w. ]+, "\w+", "(\w+)"', text))
+    assert len(given) > 15
+    assert given <= set(REASONS)
+
+
+def test_the_changelog_has_this_version() -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version and f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
