@@ -51,7 +51,7 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
     return summary
 
 
-def _score(tally: Tally, sizes: array[int]) -> Estimate:
+def _score(tally: Tally, sizes: "array[int]") -> Estimate:
     """The mean over every sample; what was not judged adds nothing and counts in the denominator."""
 
     def scores() -> Iterable[float]:
@@ -66,7 +66,7 @@ def _score(tally: Tally, sizes: array[int]) -> Estimate:
     return mean.within_unit_interval() if min(scores()) >= 0 and max(scores()) <= 1 else mean
 
 
-def _pass_at_k(sizes: array[int], correct: array[int], k: int) -> Estimate:
+def _pass_at_k(sizes: "array[int]", correct: "array[int]", k: int) -> Estimate:
     if max(sizes) == 1:
         return wilson(sum(correct), len(sizes))
     return estimate([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)]).within_unit_interval()
