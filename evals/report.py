@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from html import escape
-from math import inf, isfinite, isnan
+from math import inf, isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, cast
 
 from ..verifiers.types import REASONS, STATUSES
-from .selection import Selection, Shown, shown_id
+from .selection import FIELD_LIMIT, Selection, Shown, shown_id
 from .tally import Tally
 
 MAX_BARS = 300  # problems with a bar of their own; beyond, neighbours in rank share one
@@ -62,7 +62,7 @@ def write_report(
         "csp": [_policy("".join(template))],
         "title": [escape(title)],
         "head": [_pack(head)],
-        "index": [_pack(_index(selection, problems.ranks()))],
+        "index": [_pack(_index(selection, problems))],
         "texts": _text_blocks(selection),
     }
     _write_whole(
@@ -90,16 +90,23 @@ class _Problems:
                 self.judged[problem] += 1
                 total[problem] += score
         counts = zip(total, self.samples, self.judged, strict=True)
-        self.means = [score / n if judged else None for score, n, judged in counts]
-        self.order = sorted((problem for problem in range(size) if self.samples[problem]), key=self._key)
+        self.means = array("d", (score / n if judged else nan for score, n, judged in counts))
+        with_samples = (problem for problem in range(size) if self.samples[problem])
+        self.order = array("L", sorted(with_samples, key=self._key))
+        self._rank = array("L", bytes(array("L").itemsize * size))
+        for rank, problem in enumerate(self.order):
+            self._rank[problem] = rank
+        self._number = tally.find
+        self._cut = {shown_id(name): number for number, name in enumerate(self.ids) if len(name) > FIELD_LIMIT}
 
-    def _key(self, problem: int) -> tuple[float, float, int]:
+    def _key(self, problem: int) -> float:
         mean = self.means[problem]
-        return (inf if mean is None else -mean, -self.correct[problem] / self.samples[problem], problem)
+        return inf if isnan(mean) else -mean
 
-    def ranks(self) -> dict[str, int]:
-        """The place of each problem in the order, by the id that its samples bear in the page."""
-        return {shown_id(self.ids[problem]): rank for rank, problem in enumerate(self.order)}
+    def rank(self, shown: str) -> int:
+        """The place in the order of the problem whose samples bear this id in the page."""
+        problem = self._cut.get(shown, self._number(shown))
+        return -1 if problem is None else self._rank[problem]
 
     def bars(self) -> list[dict[str, Any]]:
         """At most `MAX_BARS` bars, each for the problems of rank `first` to `last`.
@@ -107,14 +114,14 @@ class _Problems:
         Empty where bars would say nothing: one problem, or one sample each that is either 0 or 1.
         """
         size = len(self.order)
-        if size < 2 or (max(self.samples) == 1 and set(self.means) <= {0.0, 1.0, None}):
+        if size < 2 or (max(self.samples) == 1 and all(mean in (0, 1) or isnan(mean) for mean in self.means)):
             return []
         count = min(size, MAX_BARS)
         bars: list[dict[str, Any]] = []
         for bar in range(count):
             first, end = size * bar // count, size * (bar + 1) // count
             group = self.order[first:end]
-            means = [mean for problem in group if (mean := self.means[problem]) is not None]
+            means = [mean for problem in group if not isnan(mean := self.means[problem])]
             bars.append(
                 {
                     "first": first,
@@ -173,7 +180,7 @@ class _Column:
         return {"values": list(self._numbers), "rows": self._rows}
 
 
-def _index(selection: Selection, ranks: Mapping[str, int]) -> dict[str, Any]:
+def _index(selection: Selection, problems: "_Problems") -> dict[str, Any]:
     """What the table needs of every chosen sample, as columns."""
     numbers: dict[str, list[Any]] = {key: [] for key in ("place", "sample", "status", "score", "length", "rank")}
     texts = {key: _Column() for key in ("id", "reason", "extracted", "gold", "snippet")}
@@ -184,7 +191,7 @@ def _index(selection: Selection, ranks: Mapping[str, int]) -> dict[str, Any]:
         numbers["status"].append(STATUSES.index(sample.status))
         numbers["score"].append(sample.score)
         numbers["length"].append(shown.length)
-        numbers["rank"].append(ranks.get(sample.id, -1))
+        numbers["rank"].append(problems.rank(sample.id))
         texts["id"].add(sample.id)
         texts["reason"].add(sample.reason)
         texts["extracted"].add(_short(sample.extracted))

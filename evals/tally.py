@@ -37,6 +37,10 @@ class Tally:
         """The problems in the order in which they came."""
         return list(self._index)
 
+    def find(self, problem_id: str) -> int | None:
+        """The index of a problem, None where it was not seen."""
+        return self._index.get(problem_id)
+
     def number(self, problem_id: str) -> int:
         """The index of a problem, which is new when it was not seen before."""
         problem = self._index.setdefault(problem_id, len(self._index))

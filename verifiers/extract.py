@@ -44,6 +44,7 @@ _MATH = re.compile(
     r"\$\$(.{1,2000}?)\$\$|\$(.{1,2000}?)(?<!\\)\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL
 )
 _NUMBER = re.compile(r"(?<![\w.])[-−+]?\$?\d+(?:[,.]\d+)*(?:/\d+)?(?:\s?\\?%)?")
+_TAIL = 20_000
 _CHUNK = 400  # characters of a stated answer that are looked at
 
 
@@ -212,7 +213,8 @@ def _first_statement(chunk: str) -> str | None:
 
 
 def _last_formula_or_number(text: str) -> str | None:
-    """Whichever ends last: a delimited formula, or a number."""
+    """Whichever ends last: a delimited formula, or a number. Only the end of a long text is read."""
+    text = text[-_TAIL:]
     formula = _last(_MATH.finditer(text))
     number = _last(_NUMBER.finditer(text, formula.end() if formula else 0))
     if number:

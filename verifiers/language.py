@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from threading import Lock
 
@@ -12,7 +12,7 @@ from .types import Completion, Problem, Verdict, not_judged
 
 # The letters of each script and the marks that go with them, as the inside of a character class. No digits.
 SCRIPTS: Mapping[str, str] = {
-    "latin": "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f"
+    "latin": "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f"
     "\ua722-\ua7ff\uab30-\uab64\ufb00-\ufb06\uff21-\uff3a\uff41-\uff5a",
     "greek": "\u0370-\u037d\u037f-\u0386\u0388-\u03ff\u1f00-\u1fff",
     "cyrillic": "\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f",
@@ -65,6 +65,7 @@ LANGUAGES: Mapping[str, frozenset[str]] = {
     **{code: frozenset({script}) for script, codes in _LANGUAGES_OF.items() for code in codes.split()},
     "ja": frozenset({"han", "kana"}),
 }
+
 _START_OF_THOUGHT = re.compile(
     r"\s*(?:<think>|<\|begin_of_thought\|>|<thinking>|<thought>|<seed:think>|\[THINK\]|◁think▷"
     r"|<\|channel\|>analysis<\|message\|>)"
@@ -75,9 +76,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])\s|[。！？।؟\n]")
 _LONGEST_SENTENCE = 50  # words; a longer one is cut, so that no "sentence" hides a change of language
 
 _RUN = re.compile(
-    "(?P<identifier>[A-Za-z]*+[0-9_][A-Za-z0-9_]*+)"
+    "(?P<identifier>[A-Za-z\u00b5]*+[0-9_][A-Za-z0-9_\u00b5]*+)"
     + "".join(f"|(?P<{script}>[{letters}]+)" for script, letters in SCRIPTS.items())
-    + r"|(?P<other>[^\W\d_\u2070-\u218f\U0001d400-\U0001d7ff]+)"
+    + rf"|(?P<other>[^\W\d_\u2070-\u218f\U0001d400-\U0001d7ff{''.join(SCRIPTS.values())}]+)"
 )
 _OPERATORS = frozenset({
     "arccos", "arcsin", "arctan", "cos", "cosh", "cot", "csc", "deg", "det", "dim", "exp", "gcd", "inf", "ker", "lcm",
@@ -105,7 +106,7 @@ _IN_FORMULA = re.compile(rf"{_NOISE}|[{SCRIPTS['latin']}{SCRIPTS['greek']}]+")
 
 _CHUNK = 25  # words that are enough to tell languages apart
 _MOST_CHUNKS = 1000
-_DOUBT = 0.05  # so probable a target language counts: siblings such as Hindi and Marathi are not told apart for sure
+_DOUBT = 1e-5  # so probable the target language counts: jargon and siblings are in doubt, other languages are not
 
 # Nobody is inside lingua while the process forks: its own locks would stay locked in the child for ever.
 _LINGUA = Lock()
@@ -141,10 +142,11 @@ def verify_language(
     with kana it is Japanese and does not count for `zh`.
 
     `identify=True` also tells languages of one script apart, by lingua (`pip install 'rlvr[language]'`). The words of
-    the right script are put to it in chunks of whole sentences of 25 words or more (1,000 chunks at most), and a chunk
-    counts unless `language` gets less than 5 % of lingua's confidence; Latin and Esperanto do not compete, technical
-    English looks like them. Under 25 words in all, the script alone decides. Indonesian and Malay, Bosnian and Croatian
-    stay the same to it.
+    the right script are put to it in chunks of whole sentences of 25 words or more (1,000 chunks at most). A chunk
+    counts unless lingua's confidence in `language` is under 1e-5: jargon gets more, another language much less. Latin
+    and Esperanto do not compete, technical English looks like them. Under 25 words in all the script alone decides.
+    Siblings (Indonesian and Malay, Bosnian and Croatian, Hindi and Marathi) often pass for each other, and a chunk that
+    mixes two languages goes to either.
 
     Raises ValueError for an unknown language (with `identify`, also one that lingua does not know) and unless
     0 <= at_least <= 1; ImportError when `identify` needs lingua and it is not installed.
@@ -229,7 +231,8 @@ def _phrase(noise: re.Match[str]) -> str:
     return f" {text} " if sum(size for _, _, size in _words(text)) >= 2 else " "
 
 
-def _sentences(text: str) -> Iterable[str]:
+def _sentences(text: str) -> Iterator[str]:
+    """Sentences and lines, their white space collapsed."""
     for sentence in filter(None, _SENTENCE_END.split(text)):
         words = sentence.split()
         for start in range(0, len(words), _LONGEST_SENTENCE):

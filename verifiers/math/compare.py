@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"\\[A-Za-z]+|([A-Za-z])")
 _SEVERAL = re.compile(
     r"\\pm|\\mp|\\(?:text\s?\{\s*)?(?:or|and)\b|\b(?:or|and|to)\b|[;,]|\\(?:leq|geq|neq)|[<>]|\\in\b|\\cup|\\\{"
 )
-_WORDS = re.compile(r"(?:\\text\s?\{[^{}\\]{2,}\}|[A-Za-z]{3,}[.]?|[\s,'-])+")
+_WORDS = re.compile(r"(?:\\text\s?\{[^{}\\]{2,}\}|[A-Za-z]{3,}+[.]?|[\s,'-])++")
 
 
 @dataclass(frozen=True, slots=True)
