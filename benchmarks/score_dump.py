@@ -131,15 +131,21 @@ def main(path: str) -> None:
     floor_work = middle(lambda r: r["floor"]["work"])
     print(f"{Path(path).name}: {ours['samples']} samples; medians of {RUNS} runs on one processor\n")
     print(f"{'':34}{'rlvr score':>12}{'math-verify':>13}{'floor':>9}")
-    print(f"{'start and imports (not counted)':34}{middle(lambda r: r['start']):10.2f} s"
-          f"{middle(lambda r: r['peer']['imports']):11.2f} s{'':>9}")
+    print(
+        f"{'start and imports (not counted)':34}{middle(lambda r: r['start']):10.2f} s"
+        f"{middle(lambda r: r['peer']['imports']):11.2f} s{'':>9}"
+    )
     print(f"{'worker start (not counted)':34}{middle(lambda r: r['ours']['worker']):10.2f} s")
     print(f"{'whole command, everything counted':34}{middle(lambda r: r['command']):10.2f} s")
     print(f"{'work':34}{work:10.3f} s{theirs_work:11.3f} s{floor_work:7.3f} s")
-    print(f"{'  of which reached math-verify':34}{middle(lambda r: r['ours']['tail_s']):10.3f} s   ({ours['tail']} samples)")
+    print(
+        f"{'  of which reached math-verify':34}{middle(lambda r: r['ours']['tail_s']):10.3f} s   ({ours['tail']} samples)"
+    )
     print(f"{'  the rest':34}{fast:10.3f} s")
-    print(f"{'largest for one sample':34}{middle(lambda r: r['ours']['worst']) * 1000:9.1f} ms"
-          f"{middle(lambda r: r['peer']['worst']) * 1000:10.1f} ms")
+    print(
+        f"{'largest for one sample':34}{middle(lambda r: r['ours']['worst']) * 1000:9.1f} ms"
+        f"{middle(lambda r: r['peer']['worst']) * 1000:10.1f} ms"
+    )
     print(f"{'  without math-verify':34}{middle(lambda r: r['ours']['worst_fast']) * 1000:9.1f} ms")
     print(f"{'judged correct':34}{ours['right']:12}{theirs['right']:13}")
     print(f"\nratio of wall times, math-verify / rlvr score: {theirs_work / work:.1f}")

@@ -1,11 +1,12 @@
 """Rewards made of rewards: small frozen dataclasses whose verdict holds the verdicts of their parts.
 
 A part that was not judged (score None) makes the whole not judged wherever the whole depends on it.
-`status` and `extracted` come from the part named `correct` where there is one.
+In a weighted sum `status` and `extracted` come from the part named `correct` where there is one.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from .types import Completion, Problem, Verdict, Verifier
 
@@ -22,6 +23,9 @@ def weighted(**parts: tuple[float, Verifier]) -> "Weighted":
     """
     if not parts:
         raise ValueError("weighted() needs at least one part: weighted(correct=(1.0, verify_math))")
+    for name, part in parts.items():
+        if not isinstance(part, tuple) or len(part) != 2 or not isfinite(part[0]):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"weighted(): {name} is {part!r}, not a pair of a finite weight and a verifier")
     return Weighted(tuple((name, weight, verifier) for name, (weight, verifier) in parts.items()))
 
 
@@ -36,7 +40,10 @@ def gate(condition: Verifier, *, then: Verifier) -> "Gate":
 
 
 def all_of(**parts: Verifier) -> "AllOf":
-    """The smallest score of named parts: `correct` when every part is. A 0 decides, also beside a part not judged."""
+    """The smallest score of named parts: `correct` when every part is. A 0 decides, also beside a part not judged.
+
+    Not for amounts such as `length_penalty`, whose best score is 0: give those a negative weight in `weighted`.
+    """
     if not parts:
         raise ValueError("all_of() needs at least one part: all_of(math=verify_math, format=verify_format)")
     return AllOf(tuple(parts.items()))
@@ -68,9 +75,9 @@ class Weighted:
         for name, weight, _ in self.parts:
             score = verdicts[name].score
             if score is None:
-                return _whole(None, verdicts)
+                return _whole(None, verdicts, decisive=verdicts.get("correct"))
             total += weight * score
-        return _whole(total, verdicts)
+        return _whole(total, verdicts, decisive=verdicts.get("correct"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Gate:
 
     def __call__(self, problem: Problem, completion: Completion) -> Verdict:
         gate = self.condition(problem, completion)
-        if gate.status != "correct":
+        if gate.status != "correct" or gate.score is None:
             score = None if gate.score is None else 0.0
             return Verdict(score, gate.status, gate.reason, gate.extracted, {"gate": gate}, gate.detail)
         then = self.then(problem, completion)
@@ -95,7 +102,7 @@ class AllOf:
         verdicts = {name: verifier(problem, completion) for name, verifier in self.parts}
         lowest = min((v.score for v in verdicts.values() if v.score is not None), default=None)
         unjudged = any(v.score is None for v in verdicts.values())
-        return _whole(None if unjudged and lowest != 0 else lowest, verdicts)
+        return _whole(None if unjudged and lowest != 0 else lowest, verdicts, decisive=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +113,11 @@ class AnyOf:
         verdicts: Parts = {}
         for name, verifier in self.parts:
             verdict = verdicts[name] = verifier(problem, completion)
-            if verdict.status == "correct":
+            if verdict.status == "correct" and verdict.score is not None:
                 return Verdict(verdict.score, "correct", verdict.reason, verdict.extracted, verdicts, verdict.detail)
         scores = [v.score for v in verdicts.values() if v.score is not None]
         unjudged = len(scores) < len(verdicts)
-        return _whole(None if unjudged else max(scores), verdicts)
+        return _whole(None if unjudged else max(scores), verdicts, decisive=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +134,8 @@ class BySource:
         return Verdict(v.score, v.status, v.reason, v.extracted, {problem.source or "default": v}, v.detail)
 
 
-def _whole(score: float | None, parts: Parts) -> Verdict:
-    """The verdict of a composition: `correct` when its part of that name is, or when every part reaches its maximum."""
-    decisive = parts.get("correct")
+def _whole(score: float | None, parts: Parts, *, decisive: Verdict | None) -> Verdict:
+    """The verdict of a composition: `correct` when its decisive part is, else when every part reaches its maximum."""
     extracted = decisive.extracted if decisive else next((v.extracted for v in parts.values() if v.extracted), None)
     if score is None:
         cause = next(v for v in parts.values() if v.score is None)
@@ -137,6 +143,7 @@ def _whole(score: float | None, parts: Parts) -> Verdict:
         return Verdict(None, status, "part_not_judged", extracted, parts, cause.detail or cause.reason)
     if decisive:
         return Verdict(score, decisive.status, decisive.reason, extracted, parts, decisive.detail)
-    failed = next((v for v in parts.values() if v.status != "correct"), None)
+    failures = [v for v in parts.values() if v.status != "correct"]
+    failed = next((v for v in failures if v.score is not None), failures[0] if failures else None)
     status = failed.status if failed else "correct"
     return Verdict(score, status, "part_failed" if failed else "all_parts", extracted, parts)

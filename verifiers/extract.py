@@ -40,9 +40,7 @@ _STATED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _SENTENCE_END = re.compile(r"\n|[.。!?](?=\s|\*|$)")
-_MATH = re.compile(
-    r"\$\$(.{1,2000}?)\$\$|\$(.{1,2000}?)(?<!\\)\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL
-)
+_MATH = re.compile(r"\$\$(.{1,2000}?)\$\$|\$(.{1,2000}?)(?<!\\)\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.])[-−+]?\$?\d+(?:[,.]\d+)*(?:/\d+)?(?:\s?\\?%)?")
 _TAIL = 20_000
 _CHUNK = 400  # characters of a stated answer that are looked at

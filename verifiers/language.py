@@ -75,25 +75,36 @@ _INVISIBLE = re.compile("[\u00ad\u0300-\u036f\u200b-\u200f\u2060\ufe00-\ufe0f\uf
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s|[。！？।؟\n]")
 _LONGEST_SENTENCE = 50  # words; a longer one is cut, so that no "sentence" hides a change of language
 
-_RUN = re.compile(
-    "(?P<identifier>[A-Za-z\u00b5]*+[0-9_][A-Za-z0-9_\u00b5]*+)"
-    + "".join(f"|(?P<{script}>[{letters}]+)" for script, letters in SCRIPTS.items())
-    + rf"|(?P<other>[^\W\d_\u2070-\u218f\U0001d400-\U0001d7ff{''.join(SCRIPTS.values())}]+)"
-)
+
+@cache
+def _runs() -> re.Pattern[str]:
+    """Runs of letters by script. Compiled when first needed: it is large."""
+    return re.compile(
+        "(?P<identifier>[A-Za-z\u00b5]*+[0-9_][A-Za-z0-9_\u00b5]*+)"
+        + "".join(f"|(?P<{script}>[{letters}]+)" for script, letters in SCRIPTS.items())
+        + rf"|(?P<other>[^\W\d_\u2070-\u218f\U0001d400-\U0001d7ff{''.join(SCRIPTS.values())}]+)"
+    )
+
+
 _OPERATORS = frozenset({
     "arccos", "arcsin", "arctan", "cos", "cosh", "cot", "csc", "deg", "det", "dim", "exp", "gcd", "inf", "ker", "lcm",
     "lim", "ln", "log", "max", "min", "mod", "sec", "sin", "sinh", "sup", "tan", "tanh",
 })  # fmt: skip
 
-_TOKEN = re.compile(
-    r"""^[ \t]{0,8}(?P<fence>`{3,}+|~{3,}+)[^`\n]*+$
-      | (?P<code>`+)
-      | (?P<math>\$\$? | \\[\[\]()] | \\(?:begin|end)\{(?:equation|align|alignat|aligned|gather|gathered|multline|split
-          |eqnarray|array|cases|[bBpvV]?matrix|smallmatrix|tabular|tikzpicture|asy)\*?\})
-      | \\.
-      | (?P<gap>\n(?:[^\S\n]*+\n)?)""",
-    re.VERBOSE | re.MULTILINE | re.DOTALL,
-)
+
+@cache
+def _tokens() -> re.Pattern[str]:
+    return re.compile(
+        r"""^[ \t]{0,8}(?P<fence>`{3,}+|~{3,}+)[^`\n]*+$
+          | (?P<code>`+)
+          | (?P<math>\$\$? | \\[\[\]()] | \\(?:begin|end)\{(?:equation|align|alignat|aligned|gather|gathered|multline
+              |split|eqnarray|array|cases|[bBpvV]?matrix|smallmatrix|tabular|tikzpicture|asy)\*?\})
+          | \\.
+          | (?P<gap>\n(?:[^\S\n]*+\n)?)""",
+        re.VERBOSE | re.MULTILINE | re.DOTALL,
+    )
+
+
 _CLOSERS = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
 _NOISE = (
     r"(?:https?://|www\.)[!-~]+"
@@ -102,7 +113,12 @@ _NOISE = (
     r"|\\[A-Za-z]+\*?(?:\s?(?:\[[^][]*+\]|\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\}))*"
 )
 _IN_PROSE = re.compile(_NOISE)
-_IN_FORMULA = re.compile(rf"{_NOISE}|[{SCRIPTS['latin']}{SCRIPTS['greek']}]+")
+
+
+@cache
+def _in_formula() -> re.Pattern[str]:
+    return re.compile(rf"{_NOISE}|[{SCRIPTS['latin']}{SCRIPTS['greek']}]+")
+
 
 _CHUNK = 25  # words that are enough to tell languages apart
 _MOST_CHUNKS = 1000
@@ -191,12 +207,12 @@ def _prose(text: str) -> str:
     """The text without code, formulas, commands, URLs and tags, but with the words that stand in formulas."""
     pieces: list[str] = []
     kept, opened, closer = 0, None, None
-    for token in _TOKEN.finditer(text):
+    for token in _tokens().finditer(text):
         if opened is None or closer is None:
             opened, closer = token, _closer(token)
         elif _closes(token, opened, closer):
             inside = text[opened.end() : token.start()] if opened.lastgroup == "math" else ""
-            pieces += [text[kept : opened.start()], _IN_FORMULA.sub(_phrase, inside)]
+            pieces += [text[kept : opened.start()], _in_formula().sub(_phrase, inside)]
             kept, opened = token.end(), None
         elif _breaks_off(token, opened):
             opened = None
@@ -242,7 +258,7 @@ def _sentences(text: str) -> Iterator[str]:
 def _words(sentence: str) -> list[_Word]:
     """The words of a sentence. Han beside kana counts as kana: it is Japanese."""
     words: list[_Word] = []
-    for run in _RUN.finditer(sentence):
+    for run in _runs().finditer(sentence):
         script, text = run.lastgroup or "", run[0]
         if script in CHARACTERS_PER_WORD:
             words.append((script, text, -(-len(text) // CHARACTERS_PER_WORD[script])))

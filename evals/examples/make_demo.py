@@ -73,7 +73,10 @@ def completion(problem: Problem, skill: float, chance: random.Random) -> tuple[s
     if form < 0.09:
         return f"<think>\n{thought}\n</think>\nI am not sure.", "stop"
     if form < 0.12:
-        return f"<think>\n{thought}\n</think>\nIt is $\\boxed{{{answer}}}$ or $\\boxed{{{chance.choice(slips)}}}$.", "stop"
+        return (
+            f"<think>\n{thought}\n</think>\nIt is $\\boxed{{{answer}}}$ or $\\boxed{{{chance.choice(slips)}}}$.",
+            "stop",
+        )
     if form < 0.30:
         return f"<think>\n{thought}\n</think>\nThe answer is ${answer}$.", "stop"
     if form < 0.45:

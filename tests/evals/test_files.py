@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -202,7 +204,7 @@ ANY_ROWS = st.lists(st.dictionaries(st.text(), JSON_VALUES, max_size=3), max_siz
 def test_any_rows_in_any_layout_come_back(
     rows: list[Row], gaps: list[bytes], mark: bytes, pack: Callable[[bytes], bytes], cut: bool
 ) -> None:
-    data = mark + b"".join(dump_line(row) + gap for row, gap in zip(rows, gaps, strict=False))
+    data = (mark if rows else b"") + b"".join(dump_line(row) + gap for row, gap in zip(rows, gaps, strict=False))
     assert rows_of(from_stdin(pack(data.rstrip() if cut else data))) == rows
 
 
@@ -211,16 +213,34 @@ def test_any_rows_in_any_layout_come_back(
 PACKED = {"gzip": members(LINES), "zstd": frames(LINES), "zstd from a pipe": streamed_frame(LINES)}
 
 
+def whole_rows(kind: str, cut: bytes) -> list[Row]:
+    """The rows whose line stands whole in what is left."""
+    unpacker: Any = zlib.decompressobj(31) if kind == "gzip" else zstandard.ZstdDecompressor().decompressobj()
+    return ROWS[: unpacker.decompress(cut).count(b"\n")]
+
+
+def read_until_it_breaks(path: Path) -> list[Row]:
+    """The rows before the complaint."""
+    got: list[Row] = []
+
+    def read() -> None:
+        for line in Source(str(path)).lines():
+            assert isinstance(line.row, dict), f"half a line was taken for a row: {line.row}"
+            got.append(line.row)
+
+    with pytest.raises(UsageError, match=rf"{path.name}:\d+: the compressed file is broken or cut") as caught:
+        read()
+    assert str(caught.value).isprintable()
+    return got
+
+
 @pytest.mark.parametrize("kind", PACKED)
 @pytest.mark.parametrize("kept", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 0.999])
-def test_a_cut_file_is_said_to_be_cut(kind: str, kept: float, tmp_path: Path) -> None:
+def test_a_cut_file_gives_its_whole_rows_and_is_then_said_to_be_cut(kind: str, kept: float, tmp_path: Path) -> None:
     path = tmp_path / "cut"
-    path.write_bytes(PACKED[kind][: int(len(PACKED[kind]) * kept)])
-    good: list[Row] = []
-    with pytest.raises(UsageError, match=r"cut:\d+: the compressed file is broken or cut") as caught:
-        good += (row for line in Source(str(path)).lines() if isinstance(row := line.row, dict))
-    assert good == ROWS[: len(good)]
-    assert "\n" not in str(caught.value)
+    cut = PACKED[kind][: int(len(PACKED[kind]) * kept)]
+    path.write_bytes(cut)
+    assert read_until_it_breaks(path) == whole_rows(kind, cut)
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
@@ -240,19 +260,15 @@ def test_a_file_that_is_cut_where_a_line_ends_is_still_cut(kind: str, tmp_path: 
         data = packer.compress(b"".join(blocks[:100])) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
     path = tmp_path / "cut"
     path.write_bytes(data)
-    got: list[Row] = []
-    with pytest.raises(UsageError, match="broken or cut"):
-        got += (row for line in Source(str(path)).lines() if isinstance(row := line.row, dict))
-    assert got == ROWS[:100]
+    assert read_until_it_breaks(path) == ROWS[:100]
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
 def test_a_second_part_that_is_cut_is_not_passed_over(kind: str, tmp_path: Path) -> None:
     pack = members if kind == "gzip" else frames
     path = tmp_path / "cut"
-    path.write_bytes(pack(LINES) + pack(LINES)[:40])
-    with pytest.raises(UsageError, match="broken or cut"):
-        list(Source(str(path)).lines())
+    path.write_bytes(pack(LINES) + pack(LINES)[:12])
+    assert read_until_it_breaks(path) == ROWS
 
 
 @pytest.mark.parametrize(
@@ -264,11 +280,10 @@ def test_a_second_part_that_is_cut_is_not_passed_over(kind: str, tmp_path: Path)
     ],
     ids=["text after gzip", "wrong checksum in gzip", "text after zstd"],
 )
-def test_what_is_wrong_at_the_end_is_said(data: bytes, tmp_path: Path) -> None:
+def test_what_is_wrong_at_the_end_is_said_after_the_rows(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "wrong"
     path.write_bytes(data)
-    with pytest.raises(UsageError, match="broken or cut"):
-        list(Source(str(path)).lines())
+    assert read_until_it_breaks(path) == ROWS
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
@@ -492,14 +507,17 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 
 
 def test_a_named_pipe_is_read_like_standard_input(tmp_path: Path) -> None:
-    """`rlvr score <(zcat rows.gz)`: a path that cannot be asked for its size or position."""
+    """`rlvr score <(zcat rows.gz)`: a path that cannot be asked for its position."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    source = Source(str(path))
-    source.fingerprint()  # must not swallow the pipe's content
-    writer = threading.Thread(target=path.write_bytes, args=(LINES,), daemon=True)
+
+    def write() -> None:
+        with suppress(BrokenPipeError):
+            path.write_bytes(LINES)
+
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    assert rows_of(source.lines()) == ROWS
+    assert rows_of(Source(str(path)).lines()) == ROWS
     writer.join()
 
 

@@ -222,13 +222,14 @@ def test_noise_in_a_paragraph_of_its_own_changes_nothing(text, noise):
 
 
 HOSTILE = [
-    "$", "\\", "`", "```\n", "~", "\u0300", "\u093f", "a", "中", "の。", "a ", ". ", "\n ", "\\a{", "\\a[", "\\a{{x}", "\\text{",
-    "\\begin{align}", "\\[", "<a", "<think>", "</think>", "http://", "\ud800", "\0", "a1", "{", "аб $x$ `c`\n",
+    "$", "\\", "`", "```\n", "~", "\u0300", "\u093f", "a", "中", "の。", "a ", ". ", "\n ", "\\a{", "\\a[", "\\a{{x}",
+    "\\text{", "\\begin{align}", "\\[", "<a", "<think>", "</think>", "http://", "\ud800", "\0", "a1", "{",
+    "аб $x$ `c`\n",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_hostile_text_is_judged_in_linear_time(unit):
+def test_hostile_text_is_judged(unit):
     for code in ("en", "zh"):
         judge(unit * (300_000 // len(unit)), code)
 

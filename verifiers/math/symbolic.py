@@ -147,7 +147,7 @@ def _comparison() -> Callable[[str, str], bool]:
 
 
 def _same_rational(gold: Any, answer: Any) -> bool | None:
-    """Exactly, where both are rational (math-verify compares 15 digits: 2^-99 would be 2^-98); None for anything else."""
+    """Exactly, where both are rational (math-verify's 15 digits would call 2^-99 and 2^-98 equal); else None."""
     values = [getattr(side, "doit", lambda side=side: side)() for side in (gold, answer)]
     if all(getattr(value, "is_Rational", False) for value in values):
         return bool(values[0] == values[1])
