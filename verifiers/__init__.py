@@ -3,16 +3,38 @@
 if __name__ != "rlvr.verifiers":
     raise ImportError("import rlvr.verifiers, not verifiers: the bare name would load a second copy of every class")
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .compose import all_of, any_of, by_source, gate, weighted
 from .format import verify_format
-from .language import verify_language
 from .math import equivalent, verify_math
-from .pool import WorkerPool, score_many
-from .shaping import length_penalty, repetition_penalty
 from .types import REASONS, STATUSES, Completion, Problem, Status, Verdict, Verifier
+
+if TYPE_CHECKING:
+    from .language import verify_language
+    from .pool import WorkerPool, score_many
+    from .shaping import length_penalty, repetition_penalty
 
 __all__ = [
     "REASONS", "STATUSES", "Completion", "Problem", "Status", "Verdict", "Verifier", "WorkerPool",
     "all_of", "any_of", "by_source", "equivalent", "gate", "length_penalty", "repetition_penalty", "score_many",
     "verify_format", "verify_language", "verify_math", "weighted",
 ]  # fmt: skip
+
+# Imported when first asked for: together they cost as much as all the rest.
+_WHEN_NEEDED = {
+    "verify_language": "language",
+    "length_penalty": "shaping",
+    "repetition_penalty": "shaping",
+    "score_many": "pool",
+    "WorkerPool": "pool",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHEN_NEEDED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_WHEN_NEEDED[name]}", __name__), name)
+    globals()[name] = value
+    return value
