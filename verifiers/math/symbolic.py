@@ -142,7 +142,7 @@ def _comparison() -> Callable[[str, str], bool]:
 
 def _same_rational(gold: Any, answer: Any) -> bool | None:
     """Exactly, where both are rational (math-verify's 15 digits would call 2^-99 and 2^-98 equal); else None."""
-    values = [getattr(side, "doit", lambda side=side: side)() for side in (gold, answer)]
-    if all(getattr(value, "is_Rational", False) for value in values):
-        return bool(values[0] == values[1])
-    return None
+    if not all(getattr(side, "is_number", False) for side in (gold, answer)):
+        return None
+    values = [side.doit() for side in (gold, answer)]
+    return bool(values[0] == values[1]) if all(value.is_Rational for value in values) else None
