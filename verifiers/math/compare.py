@@ -1,27 +1,22 @@
 """The ladder: is this answer the gold one? Cheapest rung first; a rung that cannot tell passes on.
 
-Each rung takes the canonical texts and returns an `Outcome`, or None when it cannot tell.
+text -> rational number -> tree, compared by kind (exact normal forms, then evaluation at points) -> symbolic tail.
 """
 
 import re
 from dataclasses import dataclass
 
+from .kinds import Rung, same
 from .normalize import canonical, text_key
-from .number import agree, read_number
+from .number import agree, read_number, same_unit
+from .parse import Unreadable, parse
 from .symbolic import TailMemory, TailTimeout, TailUnavailable, symbolically_equal
+from .tree import Node
 
 # Past this many characters an answer of another length than the gold's is not worth a parser's time.
 MAX_PARSED = 1000
 
-_NAME = re.compile(
-    r"(?:[A-Za-z]|\\[a-z]+)(?:_(?:\w|\{\w+\}))?\s?(?:\(\s?[A-Za-z](?:\s?,\s?[A-Za-z])*\s?\))?\s?(?:=(?![=<>])|\\in(?![a-z])|:(?=\s))"
-    r"|\(\s?[A-Za-z](?:\s?,\s?[A-Za-z])+\s?\)\s?="
-)
-_CHAIN = re.compile(r"(?<![<>!\\:])=(?![=<>])")
-_VARIABLE = re.compile(r"\\[A-Za-z]+|([A-Za-z])")
-_SEVERAL = re.compile(
-    r"\\pm|\\mp|\\(?:text\s?\{\s*)?(?:or|and)\b|\b(?:or|and|to)\b|[;,]|\\(?:leq|geq|neq)|[<>]|\\in\b|\\cup|\\\{"
-)
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})\s?(?:([AaPp])\.?\s?[Mm]\b\.?)?")
 _WORDS = re.compile(r"(?:\\text\s?\{[^{}\\]{2,}\}|[A-Za-z]{3,}+[.]?|[\s,'-])++")
 
 
@@ -37,59 +32,68 @@ class Outcome:
 def compare(gold: str, answer: str, *, timeout_s: float) -> Outcome:
     """Compare two answers as they stand in a box. `timeout_s` bounds the symbolic tail, in processor seconds."""
     gold, answer = canonical(gold), _exact_part(canonical(answer))
-    return (
-        _by_text(gold, answer)
-        or _by_number(gold, answer)
-        or _by_chain(gold, answer, timeout_s)
-        or _by_shape(gold, answer)
-        or _by_algebra(*_without_name(gold, answer), timeout_s)
-    )
+    outcome = _by_text(gold, answer) or _by_number(gold, answer) or _by_clock(gold, answer) or _by_words(gold, answer)
+    if outcome is None and len(answer) > MAX_PARSED and len(answer) > 4 * len(gold):
+        outcome = Outcome(False, "too_long")
+    return outcome or _by_kind(gold, answer) or _by_algebra(gold, answer, timeout_s)
 
 
 def _by_text(gold: str, answer: str) -> Outcome | None:
-    if gold == answer or text_key(gold) == text_key(answer):
-        return Outcome(True, "same_text")
-    bare_gold, bare_answer = _without_name(gold, answer)
-    same = (bare_gold, bare_answer) != (gold, answer) and text_key(bare_gold) == text_key(bare_answer)
-    return Outcome(True, "same_text") if same else None
+    return Outcome(True, "same_text") if gold == answer or text_key(gold) == text_key(answer) else None
 
 
 def _by_number(gold: str, answer: str) -> Outcome | None:
-    gold, answer = _without_name(gold, answer)
     gold_number = read_number(gold)
     answer_number = read_number(answer) if gold_number else None
-    if gold_number is None or answer_number is None:
+    if gold_number is None or answer_number is None or not same_unit(gold_number, answer_number):
         return None
     return Outcome(True, "same_number") if agree(gold_number, answer_number) else Outcome(False, "different_number")
 
 
-def _by_chain(gold: str, answer: str, timeout_s: float) -> Outcome | None:
-    """`2^4 = 16` is 16 and `x = 5` is 5; closed values that differ are no answer at all."""
-    if "=" not in answer or _CHAIN.search(gold) or _SEVERAL.search(answer):
+def _by_clock(gold: str, answer: str) -> Outcome | None:
+    """Times of day: `8:34 P.M.` is `20:34`; without a mark on one side the numerals may agree."""
+    times = [_CLOCK.fullmatch(text_key(side)) for side in (gold, answer)]
+    if times[0] is None or times[1] is None:
         return None
-    parts = [part.strip() for part in _CHAIN.split(answer)]
-    if len(parts) < 2:
-        return None
-    while len(parts) > 1 and not _is_closed(parts[0]):
-        parts.pop(0)  # a name or an expression leads
-    if len(parts) > 4 or not all(parts):
-        return Outcome(False, "different_values")
-    outcomes = [compare(gold, part, timeout_s=timeout_s) for part in reversed(parts)]
-    decisive = next((outcome for outcome in outcomes if not outcome.equal), outcomes[0])
-    if decisive.equal is False and len(parts) > 1 and outcomes[0].equal:
-        return Outcome(False, "different_values")
-    return decisive
+    minutes = [_minutes(time) for time in times if time]
+    marked = [bool(time[3]) for time in times if time]
+    alike = minutes[0] == minutes[1] or (marked[0] != marked[1] and times[0][1] + times[0][2] == times[1][1] + times[1][2])
+    return Outcome(alike, "same_time" if alike else "different_time")
 
 
-def _by_shape(gold: str, answer: str) -> Outcome | None:
-    """What no algebra is needed for: several answers to a question that has one, words, and sheer size."""
-    if read_number(_without_name(gold, answer)[0]) and _SEVERAL.search(_without_name(gold, answer)[1]):
+def _minutes(time: re.Match[str]) -> int:
+    hour = int(time[1])
+    if time[3]:
+        hour = hour % 12 + (12 if time[3] in "pP" else 0)
+    return 60 * hour + int(time[2])
+
+
+def _by_words(gold: str, answer: str) -> Outcome | None:
+    return Outcome(False, "different_text") if _WORDS.fullmatch(gold) and _WORDS.fullmatch(answer) else None
+
+
+def _by_kind(gold: str, answer: str) -> Outcome | None:
+    gold_tree, answer_tree = _tree(gold), _tree(answer)
+    if isinstance(answer_tree, Outcome):
+        return answer_tree
+    if gold_tree is None or answer_tree is None or isinstance(gold_tree, Outcome):
+        return None
+    rung = Rung()
+    equal = same(gold_tree, answer_tree, rung)
+    if equal is None:
+        return None
+    if rung.several and not equal:
         return Outcome(False, "several_answers")
-    if _WORDS.fullmatch(gold) and _WORDS.fullmatch(answer):
-        return Outcome(False, "different_text")
-    if len(answer) > MAX_PARSED and len(answer) > 4 * len(gold):
-        return Outcome(False, "too_long")
-    return None
+    if rung.numeric:
+        return Outcome(equal, "same_value" if equal else "different_value")
+    return Outcome(equal, "same_form" if equal else "different_form")
+
+
+def _tree(text: str) -> Node | Outcome | None:
+    try:
+        return parse(text)
+    except Unreadable as error:
+        return Outcome(False, error.reason) if error.reason else None
 
 
 def _by_algebra(gold: str, answer: str, timeout_s: float) -> Outcome:
@@ -104,24 +108,9 @@ def _by_algebra(gold: str, answer: str, timeout_s: float) -> Outcome:
     return Outcome(equal, "symbolic_equal" if equal else "symbolic_different")
 
 
-def _without_name(gold: str, answer: str) -> tuple[str, str]:
-    """`x = 5` against `5`: the name is dropped where only one side has one, or both have the same."""
-    gold_name, answer_name = _NAME.match(gold), _NAME.match(answer)
-    if gold_name and answer_name and text_key(gold_name[0]) != text_key(answer_name[0]):
-        return gold, answer
-    return _behind(gold_name, gold), _behind(answer_name, answer)
-
-
-def _behind(name: re.Match[str] | None, text: str) -> str:
-    return text[name.end() :].strip() if name else text
-
-
 def _exact_part(answer: str) -> str:
     r"""What stands before `\approx`: the rest is not part of the exact answer, unless a name leads (`x \approx 11`)."""
-    exact, _, rounded = answer.partition(r"\approx")
-    return exact.strip() if rounded and _is_closed(exact) and exact.strip() else answer.replace(r"\approx", "=")
-
-
-def _is_closed(text: str) -> bool:
-    """Whether it holds no variable: a value, not a name."""
-    return not any(match[1] for match in _VARIABLE.finditer(re.sub(r"\\text\s?\{[^{}]*\}", "", text)))
+    exact, sign, _ = answer.partition(r"\approx")
+    if not sign:
+        return answer
+    return exact.strip() if any(map(str.isdigit, exact)) else answer.replace(r"\approx", "=")

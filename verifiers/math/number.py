@@ -80,6 +80,11 @@ def same_value(a: Number, b: Number) -> bool:
     return a.numerator * b.denominator == b.numerator * a.denominator
 
 
+def same_unit(a: Number, b: Number) -> bool:
+    """Whether the numerals alone decide: no unit on one side, or the same on both."""
+    return not a.unit or not b.unit or a.unit == b.unit
+
+
 def agree(gold: Number, answer: Number) -> bool:
     """DESIGN's rule for decimals, percent and units.
 
