@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from textwrap import dedent
 from types import FrameType
@@ -19,21 +20,21 @@ DEMO = Path(__file__).with_name("examples") / "demo.jsonl"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code: 0, 1 for our fault, 2 for the user's to mend, 130 when interrupted."""
+    """Run the command line; the exit code: 0, 1 for our fault or a wrong answer, 2 for the user's, 130 interrupted."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_with_dashes(sys.argv[1:] if arguments is None else arguments))
     if options.command is None:
         parser.print_help()
         return 0
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        code = _score(options) if options.command == "score" else _demo(options)
+        code = _COMMANDS[options.command](options)
         sys.stdout.flush()
     except UsageError as error:
         print(f"rlvr {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\nrlvr {options.command}: stopped. {_how_to_continue(options)}", file=sys.stderr)
+        print(f"\nrlvr {options.command}: stopped. {_how_to_continue(options)}".rstrip(), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rlvr {version('rlvr')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_score(commands)
+    _add_explain(commands)
+    _add_check_gold(commands)
     demo = commands.add_parser("demo", help="score a small dump that ships with rlvr and write its report")
     demo.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where to (default: %(default)s)")
     return parser
@@ -114,6 +117,53 @@ def _add_score(commands: Any) -> None:
     output.add_argument("--quiet", action="store_true", help="no progress bar and no remarks")
 
 
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="why one math answer is right or wrong: what was found, how it was read, what decided",
+        description=dedent("""\
+            Judge one answer as `rlvr score` does and show each step: what was found in ANSWER, how both sides were
+            normalised and parsed, which rung of the ladder decided, and why."""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=dedent("""\
+            examples:
+              rlvr explain '\\frac{1}{2}' 0.5
+              rlvr explain '(2,\\infty)' 'so we get \\boxed{x > 2}.'
+              rlvr explain 72 - < completion.txt
+
+            Exit codes: 0 correct, 1 wrong, 2 not judged, or something in the options is yours to mend."""),
+    )
+    explain.add_argument("gold", metavar="GOLD", help="the gold answer, or a solution that ends in its box")
+    explain.add_argument("answer", metavar="ANSWER", help="a bare answer, a whole completion, or - for standard input")
+    _add_extract(explain)
+    explain.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_extract(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--extract", choices=("box", "answer", "any"), default="answer",
+        help="where an answer is looked for: a box or tag; also a stated answer; also the last formula or number "
+        "(default: answer)",
+    )  # fmt: skip
+
+
+def _add_check_gold(commands: Any) -> None:
+    check = commands.add_parser(
+        "check-gold",
+        help="judge every gold answer of a file against itself, before anyone trains on it",
+        description=dedent("""\
+            Judge each gold answer against itself and against a box of itself, and list those that fail or cannot be
+            read. Rows need no completions; columns are found as `rlvr score` finds them."""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Exit codes: 0 all pass, 1 some fail, 2 something in the options or the files is yours to mend.",
+    )
+    check.add_argument("files", nargs="+", metavar="FILE", help="JSONL, .gz, .zst, parquet, or - for standard input")
+    for role in ("answer", "id"):
+        check.add_argument(f"--{role}-field", metavar="COLUMN", help=f"the column of the {_ROLE_HELP[role]}")
+    check.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    check.add_argument("--quiet", action="store_true", help="no progress bar and no remarks")
+
+
 _ROLE_HELP = {
     "completion": "model's text (a text, a list of texts, or chat messages)",
     "answer": "gold answer",
@@ -153,9 +203,55 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(options: argparse.Namespace) -> int:
+    from ..verifiers.math.explain import explain
+    from .explain import exit_code, explanation_row, print_explanation
+
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if options.answer == "-" else options.answer
+    why = explain(options.gold, text, extract=options.extract)
+    if options.json:
+        print(json.dumps(explanation_row(options.gold, text, why)))
+    else:
+        print_explanation(options.gold, text, why)
+    return exit_code(why)
+
+
+def _check_gold(options: argparse.Namespace) -> int:
+    from .check_gold import check_gold, print_report
+    from .render import Terminal
+
+    fields = {role: column for role in ("answer", "id") if (column := getattr(options, f"{role}_field")) is not None}
+    with Terminal(_bytes_of(options.files), quiet=options.quiet, doing="checking", unit="golds") as terminal:
+        report = check_gold(options.files, fields, terminal)
+    if options.json:
+        print(json.dumps(report.row()))
+    else:
+        print_report(report)
+    return 1 if report.failed else 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     print(f"$ rlvr score {DEMO.name} --report {options.report}", flush=True)
     return main(["score", str(DEMO), "--report", str(options.report)])
+
+
+_COMMANDS = {"score": _score, "explain": _explain, "check-gold": _check_gold, "demo": _demo}
+
+
+def _with_dashes(arguments: Sequence[str]) -> Sequence[str]:
+    """`explain` takes answers that begin with a minus sign: what is no option of its own goes behind `--`."""
+    if not arguments or arguments[0] != "explain" or "--" in arguments:
+        return arguments
+    own, answers = [arguments[0]], list[str]()
+    rest = iter(arguments[1:])
+    for word in rest:
+        if word == "--extract":
+            own += [word, *islice(rest, 1)]
+        elif word in ("--json", "-h", "--help") or word.startswith("--extract="):
+            own.append(word)
+        else:
+            answers.append(word)
+    return [*own, "--", *answers]
 
 
 def _bytes_of(files: Sequence[str]) -> int | None:
@@ -179,7 +275,9 @@ def _seconds(text: str) -> float:
 
 
 def _how_to_continue(options: argparse.Namespace) -> str:
-    out = getattr(options, "out", None)
+    if options.command != "score":
+        return ""
+    out = options.out
     if out is None:
         return "Nothing was written; with --out FILE a stopped run can continue."
     return f"{out} holds what was scored so far; give the same command again to continue."

@@ -64,14 +64,7 @@ class RowReader:
         items, shape = self._completions(row[column], column, line)
         if self.shape not in (None, shape):
             raise self._bad(line, f"column {column!r}: holds {_SHAPES[shape]}, the rows before {_SHAPES[self.shape]}")
-        answer = self._answer(row, picks, line)
-        prompt = _text_of_prompt(row.get(picks["prompt"] or ""))
-        problem = Problem(
-            id=self._id(row, picks, prompt, answer, line),
-            prompt=prompt,
-            answer=answer,
-            tests=row.get(picks["tests"] or ""),
-        )
+        problem = self._problem(row, picks, line)
         self.picks, self.shape = picks, shape
         parallel = _parallel(row, picks, len(items)) if shape == "list" else []
         given = row.get("sample")
@@ -91,6 +84,23 @@ class RowReader:
                 self.name,
                 line,
             )
+
+    def problem(self, row: Row, line: int) -> Problem:
+        """The problem of a row; no completion is asked for."""
+        picks = self.picks or self._find(row, line)
+        problem = self._problem(row, picks, line)
+        self.picks = picks
+        return problem
+
+    def _problem(self, row: Row, picks: Picks, line: int) -> Problem:
+        answer = self._answer(row, picks, line)
+        prompt = _text_of_prompt(row.get(picks["prompt"] or ""))
+        return Problem(
+            id=self._id(row, picks, prompt, answer, line),
+            prompt=prompt,
+            answer=answer,
+            tests=row.get(picks["tests"] or ""),
+        )
 
     def _bad(self, line: int, message: str) -> BadRow:
         return BadRow(self.name, line, message)

@@ -18,12 +18,14 @@ _STEP = 64
 class Terminal(Listener):
     """Says things on standard error; draws a bar there when it is a terminal. Use it as a context manager."""
 
-    def __init__(self, bytes_total: int | None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, bytes_total: int | None, *, quiet: bool = False, doing: str = "scoring", unit: str = "samples"
+    ) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._samples = 0
         shown = self._console.is_terminal and not quiet
-        columns = (SpinnerColumn(), TextColumn("scoring"), BarColumn(), _Samples(), TimeRemainingColumn())
+        columns = (SpinnerColumn(), TextColumn(doing), BarColumn(), _Samples(unit), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not shown)
         self._task = self._bar.add_task("", total=bytes_total, samples=0)
 
@@ -45,10 +47,14 @@ class Terminal(Listener):
 
 
 class _Samples(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
     def render(self, task: Task) -> Text:
         count = task.fields["samples"]
         rate = f", {count / task.elapsed:,.0f}/s" if task.elapsed and count else ""
-        return Text(f"{count:,} samples{rate}")
+        return Text(f"{count:,} {self._unit}{rate}")
 
 
 def print_summary(summary: Summary) -> None:

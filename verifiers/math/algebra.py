@@ -5,22 +5,19 @@ a fraction below 1: 2^(1/2) is a root), or a form that is kept whole (`Kept`). S
 when they are the same, unless something was kept whole: then sameness proves equality and difference proves nothing.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import comb, factorial, gcd, isqrt
 
+from .bounds import TooMuch, allow, bounded, charge
+from .exact import exact_value, factors
 from .tree import Apply, Node, Num, Sym
 
 MAX_TERMS = 300
 MAX_POWER = 60
-MAX_BITS = 60_000
-MAX_FACTORIAL = 3_000
-_TRIAL = 20_000
-
-
-class TooBig(Exception):
-    """Past a bound: nothing is known, and nothing was computed."""
+MAX_WORK = 2_000
+"""Products of two monomials in one normal form, each weighed by its digits: some 10 milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +26,38 @@ class Kept:
 
     op: str
     args: "tuple[Ratio, ...]"
+    hash: int
+
+    def __hash__(self) -> int:
+        return self.hash
 
 
 Atom = str | int | Kept
-Monomial = tuple[tuple[Atom, Fraction], ...]
+Monomial = frozenset[tuple[Atom, Fraction]]
 Poly = dict[Monomial, Fraction]
+_ONE: Monomial = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A quotient of two sums of monomials, each a sorted tuple of (monomial, coefficient)."""
+    """A quotient of two sums of monomials, each a set of (monomial, coefficient)."""
 
-    top: tuple[tuple[Monomial, Fraction], ...]
-    bottom: tuple[tuple[Monomial, Fraction], ...]
+    top: frozenset[tuple[Monomial, Fraction]]
+    bottom: frozenset[tuple[Monomial, Fraction]]
 
     @property
     def constant(self) -> Fraction | None:
         """The rational number that it is, None for anything else."""
-        if len(self.bottom) != 1 or self.bottom[0][0]:
+        if self.bottom != _UNIT or len(self.top) > 1:
             return None
-        if not self.top:
-            return Fraction(0)
-        return self.top[0][1] / self.bottom[0][1] if len(self.top) == 1 and not self.top[0][0] else None
+        for monomial, coefficient in self.top:
+            return None if monomial else coefficient
+        return Fraction(0)
+
+    @property
+    def polynomial(self) -> bool:
+        """Whether nothing stands below."""
+        return self.bottom == _UNIT
 
     @property
     def exact(self) -> bool:
@@ -58,32 +65,29 @@ class Ratio:
         return not any(isinstance(atom, Kept) for terms in (self.top, self.bottom) for m, _ in terms for atom, _ in m)
 
 
-@lru_cache(maxsize=4096)
+_UNIT = frozenset({(_ONE, Fraction(1))})
+
+
+@lru_cache(maxsize=1024)
 def normal_form(node: Node) -> Ratio:
-    """The normal form of a scalar. Raises TooBig past a bound, ValueError for what is no scalar or undefined."""
-    if isinstance(node, Num):
-        return _number(node.value)
-    if isinstance(node, Sym):
-        if node.name == "inf":
-            raise ValueError("infinity")
-        return _ratio({((node.name, Fraction(1)),): Fraction(1)}, {(): Fraction(1)})
-    if isinstance(node, Apply):
-        args = tuple(normal_form(arg) for arg in node.args)
-        rule = _RULES.get(node.op)
-        return rule(*args) if rule else _function(node.op, args)
-    raise ValueError("not a scalar")
+    """The normal form of a scalar. Raises TooMuch past a bound, ValueError for what is no scalar or undefined."""
+    allow(MAX_WORK)
+    return _form(node)
 
 
 def same_form(a: Ratio, b: Ratio) -> bool:
-    """Whether the two are the same rational function."""
+    """Whether the two are the same rational function. Raises TooMuch."""
     if a == b:
         return True
-    return _times(dict(a.top), dict(b.bottom)) == _times(dict(b.top), dict(a.bottom))
+    if a.bottom == b.bottom == _UNIT:
+        return False
+    left, right = _crossed(a, b)
+    return left == right
 
 
 def proportional(a: Ratio, b: Ratio) -> bool:
-    """Whether a is a rational multiple of b, and neither is 0."""
-    left, right = _times(dict(a.top), dict(b.bottom)), _times(dict(b.top), dict(a.bottom))
+    """Whether a is a rational multiple of b, and neither is 0. Raises TooMuch."""
+    left, right = _crossed(a, b)
     if not left or left.keys() != right.keys():
         return False
     first = next(iter(left))
@@ -91,67 +95,80 @@ def proportional(a: Ratio, b: Ratio) -> bool:
     return all(left[m] == factor * right[m] for m in left)
 
 
+def _crossed(a: Ratio, b: Ratio) -> tuple[Poly, Poly]:
+    allow(MAX_WORK)
+    return _times(dict(a.top), dict(b.bottom)), _times(dict(b.top), dict(a.bottom))
+
+
+def _form(node: Node) -> Ratio:
+    if isinstance(node, Num):
+        return _number(node.value)
+    if isinstance(node, Sym):
+        if node.name == "inf":
+            raise ValueError("infinity")
+        return Ratio(frozenset({(frozenset({(node.name, Fraction(1))}), Fraction(1))}), _UNIT)
+    if isinstance(node, Apply):
+        args = tuple(_form(arg) for arg in node.args)
+        rule = _RULES.get(node.op)
+        return rule(*args) if rule else _function(node.op, args)
+    raise ValueError("not a scalar")
+
+
 def _number(value: Fraction) -> Ratio:
-    if value.numerator.bit_length() + value.denominator.bit_length() > MAX_BITS:
-        raise TooBig
-    return _ratio({(): value} if value else {}, {(): Fraction(1)})
+    bits = value.numerator.bit_length() + value.denominator.bit_length()
+    charge(1 + bounded(bits) // 5)
+    return Ratio(frozenset({(_ONE, value)}) if value else frozenset(), _UNIT)
 
 
 def _ratio(top: Poly, bottom: Poly) -> Ratio:
     if not bottom:
         raise ValueError("division by zero")
     if len(bottom) == 1:  # a single monomial below goes above, where that keeps the form simple
-        (monomial, coefficient), = bottom.items()
+        ((monomial, coefficient),) = bottom.items()
         if all(isinstance(atom, int) or atom == "i" for atom, _ in monomial):
-            inverse: Poly = {(): 1 / coefficient}
+            inverse: Poly = {_ONE: 1 / coefficient}
             for atom, exponent in monomial:
                 inverse = _times(inverse, _inverse_of_root(atom, exponent))
-            top, bottom = _times(top, inverse), {(): Fraction(1)}
-    key = _order
-    return Ratio(tuple(sorted(top.items(), key=key)), tuple(sorted(bottom.items(), key=key)))
-
-
-def _order(term: tuple[Monomial, Fraction]) -> str:
-    return repr(term[0])
+            return Ratio(frozenset(_times(top, inverse).items()), _UNIT)
+    return Ratio(frozenset(top.items()), frozenset(bottom.items()))
 
 
 def _inverse_of_root(atom: Atom, exponent: Fraction) -> Poly:
     if atom == "i":
-        return {(("i", Fraction(1)),): Fraction(-1)}
+        return {frozenset({("i", Fraction(1))}): Fraction(-1)}
     assert isinstance(atom, int)
-    return {((atom, 1 - exponent),): Fraction(1, atom)}
+    return {frozenset({(atom, 1 - exponent)}): Fraction(1, atom)}
 
 
-def _plus(a: Poly, b: Poly) -> Poly:
-    total = dict(a)
-    for monomial, coefficient in b.items():
+def _plus(total: Poly, more: Iterable[tuple[Monomial, Fraction]]) -> None:
+    for monomial, coefficient in more:
         value = total.get(monomial, Fraction(0)) + coefficient
+        charge(1 + (value.numerator.bit_length() + value.denominator.bit_length()) // 100)
         if value:
             total[monomial] = value
         else:
-            total.pop(monomial, None)
+            del total[monomial]
     if len(total) > MAX_TERMS:
-        raise TooBig
-    return total
+        raise TooMuch
 
 
 def _times(a: Poly, b: Poly) -> Poly:
-    if len(a) * len(b) > 20 * MAX_TERMS:
-        raise TooBig
+    if b == {_ONE: 1}:
+        return a
     total: Poly = {}
     for m1, c1 in a.items():
         for m2, c2 in b.items():
             monomial, factor = _join(m1, m2)
             coefficient = c1 * c2 * factor
-            if coefficient.numerator.bit_length() + coefficient.denominator.bit_length() > MAX_BITS:
-                raise TooBig
+            bits = coefficient.numerator.bit_length() + coefficient.denominator.bit_length()
+            charge(2 + bounded(bits))
             value = total.get(monomial, Fraction(0)) + coefficient
             if value:
                 total[monomial] = value
             else:
                 total.pop(monomial, None)
     if len(total) > MAX_TERMS:
-        raise TooBig
+        raise TooMuch
     return total
 
 
@@ -159,6 +176,7 @@ def _join(a: Monomial, b: Monomial) -> tuple[Monomial, Fraction]:
     """The product of two monomials: whole powers of primes and of i become a rational factor."""
     if not a or not b:
         return a or b, Fraction(1)
+    charge(len(a) + len(b))
     exponents: dict[Atom, Fraction] = dict(a)
     factor = Fraction(1)
     for atom, exponent in b:
@@ -172,21 +190,41 @@ def _join(a: Monomial, b: Monomial) -> tuple[Monomial, Fraction]:
             factor *= (-1) ** whole
             total -= 2 * whole
         elif abs(total) > 10 * MAX_POWER:
-            raise TooBig
+            raise TooMuch
         if total:
             exponents[atom] = total
-    return tuple(sorted(exponents.items(), key=repr)), factor
+    return frozenset(exponents.items()), factor
 
 
-def _add(a: Ratio, b: Ratio) -> Ratio:
+def _add(*terms: Ratio) -> Ratio:
+    total: Poly = {}
+    rest: list[Ratio] = []
+    for term in terms:
+        if term.bottom == _UNIT:
+            _plus(total, term.top)
+        else:
+            rest.append(term)
+    result = _ratio(total, dict(_UNIT))
+    for term in rest:
+        result = _add_two(result, term)
+    return result
+
+
+def _add_two(a: Ratio, b: Ratio) -> Ratio:
     if a.bottom == b.bottom:
-        return _ratio(_plus(dict(a.top), dict(b.top)), dict(a.bottom))
-    left, right = _times(dict(a.top), dict(b.bottom)), _times(dict(b.top), dict(a.bottom))
-    return _ratio(_plus(left, right), _times(dict(a.bottom), dict(b.bottom)))
+        total = dict(a.top)
+        _plus(total, b.top)
+        return _ratio(total, dict(a.bottom))
+    left, right = dict(_times(dict(a.top), dict(b.bottom))), _times(dict(b.top), dict(a.bottom))
+    _plus(left, right.items())
+    return _ratio(left, _times(dict(a.bottom), dict(b.bottom)))
 
 
-def _multiply(a: Ratio, b: Ratio) -> Ratio:
-    return _ratio(_times(dict(a.top), dict(b.top)), _times(dict(a.bottom), dict(b.bottom)))
+def _multiply(*factors: Ratio) -> Ratio:
+    top, bottom = dict(factors[0].top), dict(factors[0].bottom)
+    for factor in factors[1:]:
+        top, bottom = _times(top, dict(factor.top)), _times(bottom, dict(factor.bottom))
+    return _ratio(top, bottom)
 
 
 def _invert(a: Ratio) -> Ratio:
@@ -213,17 +251,27 @@ def _raise(base: Ratio, exponent: Ratio) -> Ratio:
         for _ in range(abs(int(power))):
             result = _multiply(result, step)
         return result
-    if len(base.top) == 1 and base.top[0][1] == 1 and base.bottom == (((), Fraction(1)),) and len(base.top[0][0]) == 1:
-        (atom, inner), = base.top[0][0]
-        if isinstance(atom, str) and atom != "i" and inner == 1:
-            return _ratio({((atom, power),): Fraction(1)}, {(): Fraction(1)})
+    name = _bare_name(base)
+    if name is not None and abs(power) <= 10 * MAX_POWER:
+        return Ratio(frozenset({(frozenset({(name, power)}), Fraction(1))}), _UNIT)
     return _keep("^", (base, exponent))
+
+
+def _bare_name(form: Ratio) -> str | None:
+    """The variable or constant that the form is, None for anything else; `i` has powers of its own."""
+    if len(form.top) != 1 or form.bottom != _UNIT:
+        return None
+    ((monomial, coefficient),) = form.top
+    if len(monomial) != 1 or coefficient != 1:
+        return None
+    ((atom, exponent),) = monomial
+    return atom if isinstance(atom, str) and atom != "i" and exponent == 1 else None
 
 
 def _rational_power(value: Fraction, power: int) -> Fraction:
     bits = max(value.numerator.bit_length(), value.denominator.bit_length())
-    if value not in (0, 1, -1) and bits * abs(power) > MAX_BITS + bits:
-        raise TooBig
+    if value not in (0, 1, -1):
+        bounded(bits * (abs(power) - 1))
     if value == 0 and power <= 0:
         raise ValueError("0 to a power that is not positive")
     if value in (1, -1):
@@ -238,113 +286,42 @@ def _root(value: Fraction, power: Fraction) -> Ratio:
             return _keep("^", (_number(value), _number(power)))
         sign = _number(Fraction((-1) ** power.numerator))
         return _multiply(sign, _root(-value, power))  # the real root
+    if value == 0 and power <= 0:
+        raise ValueError("0 to a power that is not positive")
     if value == 0:
-        return _number(Fraction(0))
+        return _number(value)
     result = _number(Fraction(1))
     if value < 0:
         turns = power.numerator % 4
-        i = _ratio({(("i", Fraction(1)),): Fraction(1)}, {(): Fraction(1)})
         for _ in range(turns):
-            result = _multiply(result, i)
+            result = _multiply(result, _form(Sym("i")))
         value = -value
-    for prime, count in (*_factors(value.numerator), *((p, -c) for p, c in _factors(value.denominator))):
+    for prime, count in (*factors(value.numerator), *((p, -c) for p, c in factors(value.denominator))):
         exponent = count * power
         whole = exponent.numerator // exponent.denominator
-        if abs(whole) * prime.bit_length() > MAX_BITS:
-            raise TooBig
+        bounded(abs(whole) * prime.bit_length())
         rest = exponent - whole
-        monomial: Monomial = ((prime, rest),) if rest else ()
-        result = _multiply(result, _ratio({monomial: Fraction(prime) ** whole}, {(): Fraction(1)}))
+        monomial: Monomial = frozenset({(prime, rest)}) if rest else _ONE
+        result = _multiply(result, Ratio(frozenset({(monomial, Fraction(prime) ** whole)}), _UNIT))
     return result
 
 
-@lru_cache(maxsize=4096)
-def _factors(n: int) -> tuple[tuple[int, int], ...]:
-    """(prime, count) pairs. Raises TooBig where trial division cannot finish."""
-    found: list[tuple[int, int]] = []
-    p = 2
-    while p * p <= n and p < _TRIAL:
-        count = 0
-        while n % p == 0:
-            n //= p
-            count += 1
-        if count:
-            found.append((p, count))
-        p += 1 if p == 2 else 2
-    if n > 1:
-        if p * p <= n:
-            root = isqrt(n) if n.bit_length() < 4000 else 0
-            if root * root != n or root > _TRIAL * _TRIAL:
-                raise TooBig
-            found.append((root, 2))
-        else:
-            found.append((n, 1))
-    return tuple(found)
-
-
 def _keep(op: str, args: tuple[Ratio, ...]) -> Ratio:
-    return _ratio({((Kept(op, args), Fraction(1)),): Fraction(1)}, {(): Fraction(1)})
+    kept = Kept(op, args, hash((op, args)))
+    return Ratio(frozenset({(frozenset({(kept, Fraction(1))}), Fraction(1))}), _UNIT)
 
 
 def _function(op: str, args: tuple[Ratio, ...]) -> Ratio:
     """A function of normal forms: its exact value where there is one, else kept whole."""
     constants = [arg.constant for arg in args]
     if all(value is not None for value in constants):
-        value = _exact_value(op, [value for value in constants if value is not None])
+        value = exact_value(op, [value for value in constants if value is not None])
         if value is not None:
             return _number(value)
     return _keep(op, args)
 
 
-def _exact_value(op: str, args: list[Fraction]) -> Fraction | None:
-    whole = all(arg.denominator == 1 for arg in args)
-    x = args[0]
-    if op == "abs":
-        return abs(x)
-    if op == "floor":
-        return Fraction(x.numerator // x.denominator)
-    if op == "ceil":
-        return Fraction(-(-x.numerator // x.denominator))
-    if op in ("min", "max"):
-        return min(args) if op == "min" else max(args)
-    if op == "!" and whole and x >= 0:
-        if x > MAX_FACTORIAL:
-            raise TooBig
-        return Fraction(factorial(int(x)))
-    if op == "binom" and whole and len(args) == 2 and 0 <= args[1]:
-        if x > MAX_FACTORIAL * 2 or x < 0:
-            raise TooBig
-        return Fraction(comb(int(x), int(args[1])))
-    if op in ("gcd", "lcm") and whole and len(args) == 2 and all(args):
-        divisor = gcd(int(x), int(args[1]))
-        return Fraction(divisor) if op == "gcd" else abs(x * args[1]) / divisor
-    if op == "base" and whole:
-        return Fraction(int(str(int(x)), int(args[1])))
-    if op == "log" and len(args) == 2:
-        return _exact_log(args[0], args[1])
-    if op in ("ln", "log") and x == 1:
-        return Fraction(0)
-    if op in ("sin", "tan", "arcsin", "arctan", "sinh", "tanh") and x == 0:
-        return Fraction(0)
-    if op in ("cos", "exp", "cosh") and x == 0:
-        return Fraction(1)
-    return None
-
-
-def _exact_log(base: Fraction, x: Fraction) -> Fraction | None:
-    """log_base(x) where it is rational: both are powers of the same primes in one proportion."""
-    if base <= 0 or base == 1 or x <= 0:
-        return None
-    powers = [
-        {**dict(_factors(value.numerator)), **{p: -c for p, c in _factors(value.denominator)}} for value in (base, x)
-    ]
-    if powers[0].keys() != powers[1].keys() and powers[1]:
-        return None
-    ratios = {Fraction(powers[1].get(p, 0), c) for p, c in powers[0].items()}
-    return ratios.pop() if len(ratios) == 1 else None
-
-
-_RULES = {
+_RULES: dict[str, Callable[..., Ratio]] = {
     "+": _add,
     "*": _multiply,
     "/": lambda a, b: _multiply(a, _invert(b)),
@@ -353,5 +330,5 @@ _RULES = {
     "sqrt": lambda a: _raise(a, _number(Fraction(1, 2))),
     "root": lambda a, n: _raise(a, _invert(n)),
     "%": lambda a: _multiply(a, _number(Fraction(1, 100))),
-    "deg": lambda a: _multiply(a, _ratio({(("pi", Fraction(1)),): Fraction(1, 180)}, {(): Fraction(1)})),
+    "deg": lambda a: _multiply(a, _form(Sym("pi")), _number(Fraction(1, 180))),
 }

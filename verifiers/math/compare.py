@@ -6,6 +6,7 @@ text -> rational number -> tree, compared by kind (exact normal forms, then eval
 import re
 from dataclasses import dataclass
 
+from .bounds import TooBig, TooMuch
 from .kinds import Rung, same
 from .normalize import canonical, text_key
 from .number import agree, read_number, same_unit
@@ -79,7 +80,12 @@ def _by_kind(gold: str, answer: str) -> Outcome | None:
     if gold_tree is None or answer_tree is None or isinstance(gold_tree, Outcome):
         return None
     rung = Rung()
-    equal = same(gold_tree, answer_tree, rung)
+    try:
+        equal = same(gold_tree, answer_tree, rung)
+    except TooBig:
+        return Outcome(False, "too_big")
+    except TooMuch:
+        return Outcome(False, "too_long")
     if equal is None:
         return None
     if rung.several and not equal:

@@ -3,16 +3,21 @@
 Each function returns True, False, or None where it cannot tell and a slower rung must.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
-from .algebra import Ratio, TooBig, normal_form, proportional, same_form
+from .algebra import normal_form, proportional, same_form
+from .bounds import TooBig, TooMuch
 from .numeric import decimal_value, same_value, variables
 from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words
 from .units import measure
 
-MAX_MEMBERS = 60
+MAX_STEPS = 3_000
+"""What a comparison of two trees may cost: a step is about 10 microseconds."""
+T = TypeVar("T")
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _ORDER = frozenset({"<", ">", "<=", ">="})
 _ORDERED = frozenset({"()", "<>", "[]"})
@@ -24,12 +29,22 @@ class Rung:
 
     numeric: bool = False
     several: bool = False
+    steps: int = 0
+
+    def step(self, cost: int = 1) -> None:
+        """Count work. Raises TooMuch past `MAX_STEPS`."""
+        self.steps += cost
+        if self.steps > MAX_STEPS:
+            raise TooMuch
 
 
 def same(gold: Node, answer: Node, rung: Rung) -> bool | None:
-    """Whether the answer is the gold one, by kind."""
+    """Whether the answer is the gold one, by kind. Raises TooMuch past a bound, TooBig where it is the answer that is."""
+    rung.step()
     if gold == answer:
         return True
+    if isinstance(gold, Num) and isinstance(answer, Num) and gold.places is None and answer.places is None:
+        return gold.value == answer.value
     for rule in (_quantities, _chains, _relations, _matrices, _lists, _intervals, _words):
         verdict = rule(gold, answer, rung)
         if verdict is not None:
@@ -51,18 +66,28 @@ def scalars(gold: Node, answer: Node, rung: Rung) -> bool | None:
     rounded = _rounded(gold, answer)
     if rounded is not None:
         return rounded
+    rung.step(20)
     try:
-        left, right = normal_form(gold), normal_form(answer)
-        if same_form(left, right):
+        left = normal_form(gold)
+    except TooMuch:
+        left = None
+    except ValueError:
+        return _infinities(gold, answer)
+    try:
+        right = normal_form(answer)
+        if left and same_form(left, right):
             return True
-        if left.exact and right.exact:
+        if left and left.exact and right.exact:
             return False
     except TooBig:
-        if _magnitude_differs(gold, answer):
-            return False
-    except (ValueError, RecursionError):
+        if left:
+            raise
+    except TooMuch:
+        pass
+    except ValueError:
         return _infinities(gold, answer)
     rung.numeric = True
+    rung.step(300)
     return same_value(gold, answer)
 
 
@@ -74,7 +99,10 @@ def _rounded(gold: Node, answer: Node) -> bool | None:
     decimal, exact, enough = (gold_decimal, answer, 4) if gold_decimal else (answer_decimal, gold, 6)
     if decimal is None or decimal.places is None:
         return None
-    value = decimal_value(exact)
+    try:
+        value = decimal_value(exact)
+    except TooMuch:
+        value = None
     if value is None:
         return None
     if value == decimal.value:
@@ -97,7 +125,7 @@ def _terminates(node: Node) -> bool:
     """Whether it is a rational whose decimal expansion ends: then only equality counts."""
     try:
         value = normal_form(node).constant
-    except (TooBig, ValueError):
+    except (TooMuch, ValueError):
         return False
     if value is None:
         return False
@@ -106,18 +134,6 @@ def _terminates(node: Node) -> bool:
         while rest % factor == 0:
             rest //= factor
     return rest == 1
-
-
-def _magnitude_differs(gold: Node, answer: Node) -> bool:
-    """One is past every bound of exact arithmetic and the other is an everyday number: they are not the same."""
-    sizes: list[Ratio | None] = []
-    for node in (gold, answer):
-        try:
-            sizes.append(normal_form(node))
-        except TooBig:
-            sizes.append(None)
-    known = [size for size in sizes if size is not None]
-    return len(known) == 1 and known[0].exact
 
 
 def _infinities(gold: Node, answer: Node) -> bool | None:
@@ -152,9 +168,11 @@ def _quantities(gold: Node, answer: Node, rung: Rung) -> bool | None:
     if "%" in (gold_unit, answer_unit):
         return _percent(gold, gold_unit, answer, answer_unit, rung)
     if not gold_unit or not answer_unit:
-        if "deg" in (gold_unit, answer_unit) and same(gold, answer, rung) is False:
+        verdict = same(gold, answer, rung)
+        if "deg" in (gold_unit, answer_unit) and verdict is False and _is_scalar(gold) and _is_scalar(answer):
             gold, answer = (_radians(gold), answer) if gold_unit else (gold, _radians(answer))
-        return same(gold, answer, rung)
+            return scalars(gold, answer, rung)
+        return verdict
     (gold_kind, gold_size), (answer_kind, answer_size) = measure(gold_unit), measure(answer_unit)
     if gold_kind != answer_kind:
         return False
@@ -255,9 +273,9 @@ def _equations(gold: Relation, answer: Relation, rung: Rung) -> bool | None:
         forms = [normal_form(Apply("+", (a, Apply("neg", (b,))))) for a, b in (gold.sides, answer.sides)]
         if proportional(forms[0], forms[1]):
             return True
-        if all(form.exact for form in forms) and not any(form.bottom[0][0] for form in forms):
+        if all(form.exact for form in forms) and all(form.polynomial for form in forms):
             return False
-    except (TooBig, ValueError):
+    except (TooMuch, ValueError):
         pass  # the sides may still agree one by one
     return True if _all([same(gold_left, left, rung), same(gold_right, right, rung)]) else None
 
@@ -360,12 +378,11 @@ def _solved_linear(sides: Sequence[Node], *, closed: bool) -> "list[Interval | N
         return None
     try:
         form = normal_form(Apply("+", (sides[0], Apply("neg", (sides[1],)))))
-    except (TooBig, ValueError):
+    except (TooMuch, ValueError):
         return None
-    variable = ((next(iter(names)), Fraction(1)),)
     terms = dict(form.top)
-    slope, rest = terms.pop(variable, Fraction(0)), terms.pop((), Fraction(0))
-    if not slope or terms or form.bottom != (((), Fraction(1)),):
+    slope, rest = terms.pop(frozenset({(next(iter(names)), Fraction(1))}), Fraction(0)), terms.pop(frozenset(), Fraction(0))
+    if not slope or terms or not form.polynomial:
         return None
     point = Num(-rest / slope)
     if slope > 0:
@@ -408,8 +425,6 @@ def _kind(node: Node) -> str:
 def _members(node: Node) -> list[Node] | None:
     r"""The members of a collection, `\pm` written out; None for a single value."""
     if isinstance(node, Items):
-        if len(node.items) > MAX_MEMBERS:
-            return list(node.items)
         if node.kind in ("{}", ","):
             return [member for item in node.items for member in (_members_of_item(item) or [item])]
         return list(node.items)
@@ -435,8 +450,7 @@ def _signed(node: Node, *, upper: bool) -> Node:
         return node
     args = tuple(_signed(arg, upper=upper) for arg in node.args)
     if node.op in ("pm", "mp"):
-        plus = (node.op == "pm") == upper
-        return Apply("+", (args[0], args[1] if plus else Apply("neg", (args[1],))))
+        return args[0] if (node.op == "pm") == upper else Apply("neg", args)
     return Apply(node.op, args)
 
 
@@ -498,13 +512,15 @@ def _all(verdicts: "Iterable[bool | None]") -> bool | None:
     return result
 
 
-def _unordered(gold: Sequence, answer: Sequence, equal: "Callable") -> bool | None:
-    """Whether the members pair off, each with one of the other side."""
+def _unordered(gold: Sequence[T], answer: Sequence[T], equal: "Callable[[T, T], bool | None]") -> bool | None:
+    """Whether the members pair off, each with one of the other side: the identical ones first, at once."""
     if len(gold) != len(answer):
         return False
-    left = list(answer)
+    counts = Counter(answer)
+    rest = [member for member in gold if not _taken(member, counts)]
+    left = list(counts.elements())
     unsure = False
-    for member in gold:
+    for member in rest:
         for place, candidate in enumerate(left):
             verdict = equal(member, candidate)
             if verdict:
@@ -513,4 +529,11 @@ def _unordered(gold: Sequence, answer: Sequence, equal: "Callable") -> bool | No
             unsure = unsure or verdict is None
         else:
             return None if unsure else False
+    return True
+
+
+def _taken(member: T, counts: "Counter[T]") -> bool:
+    if counts[member] <= 0:
+        return False
+    counts[member] -= 1
     return True

@@ -1,20 +1,23 @@
 """Evaluation at points, for what has no exact normal form: real points first, then complex ones.
 
-A domain error says nothing about that point. 60 digits are carried and 40 must agree, at several points where there are
-variables; constants need one.
+A domain error says nothing about that point. Each value is computed twice, to 50 and to 80 digits: where the two differ
+is noise, and 40 digits must agree, at several points where there are variables; constants need one.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from math import prod
 from typing import Any
 
+from .bounds import allow, charge
 from .tree import Apply, Node, Num, Sym
 
-DIGITS = 60
+LOW, HIGH = 50, 80
 AGREE = 40
 MAX_EXPONENT = 100_000
 MAX_ARGUMENT = 10_000
+MAX_WORK = 4_000
 _POINTS = ("7/5", "-13/11", "29/17", "5/13", "-3/7", "41/19", "-17/6", "11/23", "37/9", "-8/15")
 _COMPLEX = (("3/7", "5/11"), ("-9/8", "4/13"), ("6/5", "-7/17"), ("2/9", "8/7"), ("-4/3", "-5/12"))
 _NEEDED = 4
@@ -27,15 +30,19 @@ class NoValue(Exception):
 
 
 def same_value(a: Node, b: Node) -> bool | None:
-    """Whether two scalars agree as numbers or as functions of their variables; None where too few points tell."""
+    """Whether two scalars agree as numbers or as functions of their variables; None where too few points tell.
+
+    Raises TooMuch where they are too long to be evaluated at all the points.
+    """
     names = sorted(variables(a) | variables(b))
-    context = _context()
+    contexts = _contexts()
+    allow(MAX_WORK)
     if not names:
-        return _agree_at(a, b, {}, context, real=False)
-    for real, points in ((True, _real_points(names, context)), (False, _complex_points(names, context))):
+        return _agree_at(a, b, lambda _: {}, contexts, real=False)
+    for real, points in ((True, _POINTS), (False, _COMPLEX)):
         agreed = 0
-        for point in points:
-            verdict = _agree_at(a, b, point, context, real=real)
+        for start in range(len(points)):
+            verdict = _agree_at(a, b, _point(names, points, start), contexts, real=real)
             if verdict is False:
                 return False
             agreed += verdict is True
@@ -45,17 +52,19 @@ def same_value(a: Node, b: Node) -> bool | None:
 
 
 def decimal_value(node: Node) -> Fraction | None:
-    """A real constant to 60 digits; None where it is no real constant."""
+    """A real constant to some 70 digits; None where it is no real constant of everyday size. Raises TooMuch."""
     if variables(node):
         return None
+    context = _contexts()[1]
+    allow(MAX_WORK)
     try:
-        value, _ = _evaluate(node, {}, _context(), False)
+        value = _evaluate(node, {}, context, False)
     except NoValue:
         return None
-    context = _context()
-    if abs(context.im(value)) > context.mpf(10) ** -AGREE:
+    size = abs(value)
+    if abs(context.im(value)) > context.mpf(10) ** -AGREE or not (size == 0 or 1e-100 < size < 1e100):
         return None
-    return Fraction(context.nstr(context.re(value), DIGITS))
+    return Fraction(context.nstr(context.re(value), HIGH - 10))
 
 
 def variables(node: Node) -> set[str]:
@@ -67,72 +76,80 @@ def variables(node: Node) -> set[str]:
     return set()
 
 
-def _context() -> Any:
-    context = getattr(_local, "context", None)
-    if context is None:
+def _contexts() -> tuple[Any, Any]:
+    """mpmath at few digits and at more, of this thread alone: a context is changed while it computes."""
+    contexts = getattr(_local, "contexts", None)
+    if contexts is None:
         from mpmath import MPContext  # pyright: ignore
 
-        context = _local.context = MPContext()
-        context.dps = DIGITS
-    return context
+        contexts = _local.contexts = (MPContext(), MPContext())
+        for context, digits in zip(contexts, (LOW, HIGH), strict=True):
+            context.dps = digits
+    return contexts
 
 
-def _real_points(names: list[str], context: Any) -> list[dict[str, Any]]:
-    values = [context.mpf(Fraction(p).numerator) / Fraction(p).denominator for p in _POINTS]
-    return [{name: values[(i + 3 * j) % len(values)] for j, name in enumerate(names)} for i in range(len(values))]
+def _point(names: list[str], points: tuple[Any, ...], start: int) -> "Callable[[Any], Mapping[str, Any]]":
+    """The values of the variables at one point, in the digits of a context."""
+
+    def values(context: Any) -> Mapping[str, Any]:
+        chosen = {name: points[(start + (3 * i if len(points) > 5 else 2 * i)) % len(points)] for i, name in enumerate(names)}
+        return {name: _rational(value, context) for name, value in chosen.items()}
+
+    return values
 
 
-def _complex_points(names: list[str], context: Any) -> list[dict[str, Any]]:
-    values = [context.mpc(*(context.mpf(Fraction(p).numerator) / Fraction(p).denominator for p in z)) for z in _COMPLEX]
-    return [{name: values[(i + 2 * j) % len(values)] for j, name in enumerate(names)} for i in range(len(values))]
+def _rational(value: "str | tuple[str, str]", context: Any) -> Any:
+    if isinstance(value, tuple):
+        return context.mpc(_rational(value[0], context), _rational(value[1], context))
+    return context.mpf(Fraction(value).numerator) / Fraction(value).denominator
 
 
-def _agree_at(a: Node, b: Node, point: Mapping[str, Any], context: Any, *, real: bool) -> bool | None:
+def _agree_at(
+    a: Node, b: Node, point: "Callable[[Any], Mapping[str, Any]]", contexts: tuple[Any, Any], *, real: bool
+) -> bool | None:
+    """What few digits and more disagree in is noise. A value that is mostly noise says nothing."""
     try:
-        (x, scale_x), (y, scale_y) = _evaluate(a, point, context, real), _evaluate(b, point, context, real)
+        (a_low, a_high), (b_low, b_high) = (
+            [_evaluate(side, point(context), context, real) for context in contexts] for side in (a, b)
+        )
     except NoValue:
         return None
-    distance = abs(x - y)
-    largest = max(abs(x), abs(y))
-    scale = max(scale_x, scale_y)
-    tiny = context.mpf(10)
-    if distance <= largest * tiny**-AGREE or distance <= scale * tiny ** -(AGREE + 10):
-        return True
-    return False
+    ten = contexts[1].mpf(10)
+    noise = max(abs(a_low - a_high), abs(b_low - b_high))
+    distance, size = abs(a_high - b_high), max(abs(a_high), abs(b_high))
+    if noise > ten**-20 * max(size, 1) or (size > ten**AGREE and not point(contexts[0])):
+        return None
+    return bool(distance <= size * ten**-AGREE or distance <= noise * ten**-15)
 
 
-def _evaluate(node: Node, point: Mapping[str, Any], context: Any, real: bool) -> tuple[Any, Any]:
-    """(value, largest magnitude met in a sum on the way): what cancellation may have cost."""
+def _evaluate(node: Node, point: Mapping[str, Any], context: Any, real: bool) -> Any:
+    charge(2)
     if isinstance(node, Num):
-        value = context.mpf(node.value.numerator) / node.value.denominator
-        return value, abs(value)
+        return context.mpf(node.value.numerator) / node.value.denominator
     if isinstance(node, Sym):
         value = {"pi": +context.pi, "e": +context.e, "i": context.mpc(0, 1)}.get(node.name, point.get(node.name))
         if value is None:
             raise NoValue
-        return value, abs(value)
+        return value
     if not isinstance(node, Apply):
         raise NoValue
-    parts = [_evaluate(arg, point, context, real) for arg in node.args]
-    values = [value for value, _ in parts]
-    scale = max((s for _, s in parts), default=context.mpf(0))
+    values = [_evaluate(arg, point, context, real) for arg in node.args]
+    charge(len(values) if node.op in ("+", "*", "neg", "/") else 20)
     try:
         value = _apply(node.op, values, context, real)
     except (ValueError, ZeroDivisionError, OverflowError, TypeError, ArithmeticError) as error:
         raise NoValue from error
-    if not context.isfinite(value):
+    if not context.isfinite(value) or (value != 0 and abs(context.mag(value)) > 100 * MAX_EXPONENT):
         raise NoValue
-    if node.op == "+":
-        return value, max(scale, abs(value))
-    return value, abs(value) if node.op in ("^", "/", "exp") else max(scale, abs(value)) if node.op == "neg" else abs(value)
+    return value
 
 
 def _apply(op: str, values: list[Any], context: Any, real: bool) -> Any:
     x = values[0]
     if op == "+":
-        return x + values[1]
+        return sum(values)
     if op == "*":
-        return x * values[1]
+        return prod(values)
     if op == "/":
         return x / values[1]
     if op == "neg":
@@ -142,10 +159,10 @@ def _apply(op: str, values: list[Any], context: Any, real: bool) -> Any:
     if op == "deg":
         return x * context.pi / 180
     if op in ("^", "sqrt", "root"):
+        if op == "root" and context.im(x) == 0 and x < 0 and context.isint(values[1]) and int(values[1].real) % 2:
+            return -_power(-x, 1 / values[1], context, real)  # the real root
         exponent = values[1] if op == "^" else context.mpf(1) / (2 if op == "sqrt" else values[1])
         return _power(x, exponent, context, real)
-    if op == "base":
-        raise NoValue
     if op in ("log", "ln"):
         argument = values[-1]
         if argument == 0 or (real and (context.im(argument) != 0 or argument < 0)):

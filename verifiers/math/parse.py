@@ -4,56 +4,23 @@ Precedence, loosest first: list separators; relations; union and intersection; s
 Letters that are no known word are a product of variables, as in TeX.
 """
 
-import re
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
+from typing import ClassVar
 
+from .numerals import decimal, in_base, repeating
+from .tokens import FUNCTIONS, Reader, Token, Unreadable, tokenize
 from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words
-from .units import UNITS
 
-MAX_DEPTH = 60
-MAX_TOKENS = 3000
-MAX_DIGITS = 4000
 MAX_CELLS = 400
-
-
-class Unreadable(ValueError):
-    """The text is not an answer in the grammar; `reason` is a key of `REASONS` where a bound was passed."""
-
-    def __init__(self, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-Token = tuple[str, str]  # kind, text
-
-_TOKEN = re.compile(
-    r"""\s+
-    | \\text\s?\{(?P<text>[^{}]*)\}
-    | \\begin\s?\{(?P<begin>[a-zA-Z*]+)\}(?:\{[^{}]*\}|\[[^\[\]]*\])?
-    | \\end\s?\{(?P<end>[a-zA-Z*]+)\}
-    | (?P<row>\\\\)
-    | \\(?P<cmd>[A-Za-z]+)
-    | \\(?P<esc>[{}|])
-    | (?P<num>\d+(?:\.\d*)?|\.\d+)
-    | (?P<letters>[A-Za-z]+)
-    | (?P<op><=|>=|!=|==|\|\||[^\sA-Za-z\d\\])""",
-    re.VERBOSE,
-)
-_GROUPED = re.compile(r"\d{1,3}(?:(?:,\d{3})+|(?:\s\d{3})+)(?![\d,])(?:\.\d+)?")
-_E_NOTATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)[eE]([-+]?\d{1,4})(?![\w.])")
+MAX_POSTFIX = 4
+_SHORT = 300  # longer texts are not kept
 
 _GREEK = frozenset(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
     "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell".split()
 )
-_FUNCTIONS = frozenset(
-    "sin cos tan sec csc cot arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp min max gcd lcm "
-    "det dim deg arg Re Im".split()
-)
-_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "cosec": "csc", "cotan": "cot", "tg": "tan"}
-_PLAIN_WORDS = _FUNCTIONS | {"sqrt", "cbrt", "pi", "infty", "inf", "infinity", "oo", "abs", "floor", "ceil", "theta", "cup"}
 _RELATIONS = {"=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "leq": "<=", "geq": ">=",
               "neq": "!=", "in": "in", "equiv": "="}  # fmt: skip
 _CONNECTIVES = frozenset({"and", "or", ", and", ", or", "and/or"})
@@ -61,108 +28,31 @@ _CLOSING = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",), "{": ("}",), "lan
 _MATRICES = frozenset({"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array", "vmatrix"})
 
 
-@lru_cache(maxsize=4096)
 def parse(canonical_text: str) -> Node:
-    r"""The tree of one answer. Raises Unreadable.
+    r"""The tree of one answer. Raises Unreadable, and nothing else.
 
     >>> parse(r"\frac{1}{2}x")
     Apply(op='*', args=(Apply(op='/', args=(Num(value=Fraction(1, 1), places=None, significant=0), Num(...))), Sym(...)))
     """
-    parser = _Parser(tokenize(canonical_text))
+    return _parse_short(canonical_text) if len(canonical_text) <= _SHORT else _parse(canonical_text)
+
+
+def _parse(text: str) -> Node:
+    parser = _Parser(tokenize(text))
     node = parser.answer()
     parser.expect_end()
     return node
 
 
-def tokenize(text: str) -> list[Token]:
-    """Tokens of a canonical text. Raises Unreadable past `MAX_TOKENS`, or on a character of no use."""
-    tokens: list[Token] = []
-    position = depth = 0
-    while position < len(text):
-        if len(tokens) > MAX_TOKENS:
-            raise Unreadable("more tokens than an answer has", "too_long")
-        number = text[position].isdigit() and (
-            (depth == 0 and _GROUPED.match(text, position)) or _E_NOTATION.match(text, position)
-        )
-        if number:
-            tokens.append(("num", re.sub(r"[,\s]", "", number[0])))
-            position = number.end()
-            continue
-        match = _TOKEN.match(text, position)
-        if match is None or match.end() == position:
-            raise Unreadable(f"cannot read {text[position]!r}")
-        position = match.end()
-        kind = match.lastgroup
-        if kind is None:
-            continue
-        lexeme = match[kind]
-        if kind == "letters":
-            tokens += _letters(lexeme)
-        elif kind == "esc":
-            tokens.append(("op", "\\" + lexeme if lexeme != "|" else "|"))
-        else:
-            tokens.append((kind, lexeme))
-        depth += (lexeme in ("(", "[")) - (lexeme in (")", "]")) if kind == "op" else 0
-        depth += 1 if kind == "esc" and lexeme == "{" else -1 if kind == "esc" and lexeme == "}" else 0
-    return tokens
+_parse_short = lru_cache(maxsize=4096)(_parse)
 
 
-def _letters(run: str) -> list[Token]:
-    """A run of letters: one known word, or variables side by side."""
-    if run in _PLAIN_WORDS or run in _ALIASES:
-        return [("cmd", _ALIASES.get(run, run))]
-    if run in ("and", "or"):
-        return [("text", run)]
-    if len(run) > 1 and (run in UNITS or run in ("percent", "pct", "percentage")):
-        return [("text", run)]
-    for size in (6, 5, 4, 3, 2):
-        if run[:size] in _PLAIN_WORDS and len(run) > size:
-            return [("cmd", run[:size]), *_letters(run[size:])]  # sinx, pir
-    return [("let", letter) for letter in run]
-
-
-class _Parser:
-    """Recursive descent with a bounded depth over a list of tokens."""
+class _Parser(Reader):
+    """Recursive descent. A run of terms or factors is one node, so that a tree is no deeper than its brackets."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
-        self._at = 0
-        self._depth = 0
+        super().__init__(tokens)
         self._bars = 0
-
-    # tokens
-
-    def peek(self) -> Token:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ("end of text", "")
-
-    def next(self) -> Token:
-        token = self.peek()
-        self._at += 1
-        return token
-
-    def take(self, *lexemes: str) -> bool:
-        """Step over the next token when it is one of these signs or commands."""
-        kind, text = self.peek()
-        if kind in ("op", "cmd") and text in lexemes:
-            self._at += 1
-            return True
-        return False
-
-    def expect(self, lexeme: str) -> None:
-        if not self.take(lexeme):
-            raise Unreadable(f"{lexeme} expected, not {self.peek()[1] or self.peek()[0]!r}")
-
-    def expect_end(self) -> None:
-        if self._at < len(self._tokens):
-            raise Unreadable(f"cannot read from {self.peek()[1]!r} on")
-
-    def deeper(self, rule: "Callable[[], Node]") -> Node:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise Unreadable("nested deeper than an answer is", "too_deep")
-        node = rule()
-        self._depth -= 1
-        return node
 
     # lists and relations
 
@@ -201,17 +91,21 @@ class _Parser:
         return Relation(tuple(ops), tuple(sides)) if ops else sides[0]
 
     def sets(self) -> Node:
-        node = self.ratio()
-        while self.peek()[1] in ("cup", "cap", "setminus", "backslash") and self.peek()[0] == "cmd":
-            op = self.next()[1]
-            node = Apply("setminus" if op == "backslash" else op, (node, self.ratio()))
+        parts = [self.ratio()]
+        while self.take("cup"):
+            parts.append(self.ratio())
+        node = _several("cup", parts)
+        if self.take("cap"):
+            return Apply("cap", (node, self.ratio()))
+        if self.take("setminus", "backslash"):
+            return Apply("setminus", (node, self.ratio()))
         return node
 
     def ratio(self) -> Node:
         parts = [self.sum()]
         while self.take(":"):
             parts.append(self.sum())
-        return parts[0] if len(parts) == 1 else Apply("ratio", tuple(parts))
+        return _several("ratio", parts)
 
     # arithmetic
 
@@ -219,43 +113,48 @@ class _Parser:
         return self.deeper(self._sum)
 
     def _sum(self) -> Node:
-        node = self.product()
+        terms = [self.product()]
         while True:
             if self.take("+"):
-                node = Apply("+", (node, self.product()))
+                terms.append(self.product())
             elif self.take("-"):
-                node = Apply("+", (node, Apply("neg", (self.product(),))))
+                terms.append(Apply("neg", (self.product(),)))
             elif self.take("pm"):
-                node = Apply("pm", (node, self.product()))
+                terms.append(Apply("pm", (self.product(),)))
             elif self.take("mp"):
-                node = Apply("mp", (node, self.product()))
+                terms.append(Apply("mp", (self.product(),)))
             else:
-                return node
+                return _several("+", terms)
 
     def product(self) -> Node:
-        node = self.signed()
+        depth = self._depth
+        factors = [self.signed()]
         while True:
             if self.take("cdot", "times", "*"):
-                node = Apply("*", (node, self.signed()))
+                factors.append(self.signed())
             elif self.take("/", "div"):
-                node = Apply("/", (node, self.signed()))
+                factors = [Apply("/", (_several("*", factors), self.deeper(self.signed)))]
+                self._depth += 1  # a quotient of quotients nests
             elif self._starts_factor():
-                node = self._beside(node)
+                self._beside(factors)
             else:
-                return node
+                self._depth = depth
+                return _several("*", factors)
 
-    def _beside(self, left: Node) -> Node:
-        """Two factors side by side: a product, a mixed number, or a value and its unit."""
+    def _beside(self, factors: list[Node]) -> None:
+        """Add a factor without a sign in front: a mixed number, or a unit for what stands before."""
         kind, text = self.peek()
         if kind == "text":
-            return self._with_unit(left)
-        right = self.power()
+            factors[:] = [self._with_unit(_several("*", factors))]
+            return
+        left, right = factors[-1], self.power()
         if isinstance(left, Num) and left.value.denominator == 1 and left.places is None and _is_proper_fraction(right):
-            if kind == "cmd" and text == "frac":
-                return Apply("+", (left, right))
+            if (kind, text) == ("cmd", "frac"):
+                factors[-1] = Apply("+", (left, right))
+                return
         if isinstance(left, Num) and kind == "num":
             raise Unreadable("two numbers side by side")
-        return Apply("*", (left, right))
+        factors.append(right)
 
     def _with_unit(self, value: Node) -> Node:
         words: list[str] = []
@@ -274,7 +173,7 @@ class _Parser:
         if kind == "text":
             return text.strip().lower() not in _CONNECTIVES
         if kind == "cmd":
-            return text in _FUNCTIONS or text in _GREEK or text in _ATOMS
+            return text in FUNCTIONS or text in _GREEK or text in self._ATOMS
         return kind == "op" and (text in ("(", "[", "{", "\\{") or (text == "|" and not self._bars))
 
     def signed(self) -> Node:
@@ -283,9 +182,9 @@ class _Parser:
         if self.take("+"):
             return self.deeper(self.signed)
         if self.take("pm"):
-            return Apply("pm", (Num(Fraction(0)), self.deeper(self.signed)))
+            return Apply("pm", (self.deeper(self.signed),))
         if self.take("mp"):
-            return Apply("mp", (Num(Fraction(0)), self.deeper(self.signed)))
+            return Apply("mp", (self.deeper(self.signed),))
         return self.power()
 
     def power(self) -> Node:
@@ -308,7 +207,7 @@ class _Parser:
 
     def _exponent(self) -> Node:
         if self.take("-"):
-            return Apply("neg", (self._exponent(),))
+            return Apply("neg", (self.deeper(self._exponent),))
         return self.power()
 
     def _after_degrees(self, node: Node) -> Node:
@@ -318,23 +217,20 @@ class _Parser:
 
     def postfix(self) -> Node:
         node = self.atom()
-        while True:
+        for _ in range(MAX_POSTFIX):
             if self.take("!"):
                 node = Apply("!", (node,))
             elif self.take("%"):
                 node = Apply("%", (node,))
-            elif self.peek() == ("op", "_"):
-                self.next()
+            elif self.take("_"):
                 node = self._subscripted(node)
             else:
                 return node
+        raise Unreadable("more signs behind a value than an answer has", "too_deep")
 
     def _subscripted(self, node: Node) -> Node:
-        index = self._index()
-        if isinstance(node, Num) and node.value.denominator == 1 and index.isdigit():
-            return _in_base(node, int(index) if len(index) < 4 else 0)
         if isinstance(node, Sym):
-            return Sym(f"{node.name}_{index}")
+            return Sym(f"{node.name}_{self._index()}")
         raise Unreadable("a subscript of neither a name nor a number")
 
     def _index(self) -> str:
@@ -377,42 +273,26 @@ class _Parser:
         word = text.strip()
         if word in ("e", "i"):
             return Sym(word)
-        if word in _FUNCTIONS:
+        if word in FUNCTIONS:
             return self._command(word)
         if len(word) == 1 and word.isalpha():
             return Sym(word)
         return Words(" ".join(word.lower().split()).strip(" .,;:!"))
 
     def _number(self, text: str) -> Node:
-        if len(text) > MAX_DIGITS:
-            raise Unreadable("a number of more digits than an answer has", "too_long")
         if self.take("overline", "bar", "dot"):
-            return self._repeating(text)
-        mantissa, _, power = text.lower().partition("e")
-        whole, point, decimals = mantissa.partition(".")
-        exponent = int(power or "0")
-        if abs(exponent) > MAX_DIGITS:
-            raise Unreadable("a power of ten past any answer", "too_long")
-        value = Fraction(int((whole + decimals) or "0") * 10 ** max(exponent, 0), 10 ** (len(decimals) + max(-exponent, 0)))
-        if not point and exponent >= 0:
-            return Num(value)
-        return Num(value, max(len(decimals) - exponent, 0), len((whole + decimals).lstrip("0")))
-
-    def _repeating(self, text: str) -> Node:
-        digits = self._index()
-        whole, _, fixed = text.partition(".")
-        if "." not in text or not digits.isdigit() or len(text) + len(digits) > 200:
-            raise Unreadable("a bar over something else than decimals")
-        head = int((whole + fixed) or "0")
-        period = Fraction(int(digits), (10 ** len(digits) - 1) * 10 ** len(fixed))
-        return Num(Fraction(head, 10 ** len(fixed)) + period)
+            return repeating(text, self._index())
+        if self.take("_"):
+            index = self._index()
+            return in_base(text, int(index) if index.isdecimal() and len(index) < 4 else 0)
+        return decimal(text)
 
     def _command(self, name: str) -> Node:
         if name in _GREEK:
             return Sym(name)
-        if name in _FUNCTIONS:
+        if name in FUNCTIONS:
             return self._function(name)
-        rule = _ATOMS.get(name)
+        rule = self._ATOMS.get(name)
         if rule is None:
             raise Unreadable(f"\\{name} is not known")
         return rule(self)
@@ -439,10 +319,11 @@ class _Parser:
         if self.peek() == ("op", "("):
             return self.power() if self._at + 1 < len(self._tokens) else self.atom()
         if self.take("-"):
-            return Apply("neg", (self._function_argument(),))
-        node = self.power()
-        while self._starts_factor() and self.peek()[0] != "text" and self.peek()[1] not in _FUNCTIONS | {"("}:
-            node = self._beside(node)
+            return Apply("neg", (self.deeper(self._function_argument),))
+        factors = [self.power()]
+        while self._starts_factor() and self.peek()[0] != "text" and self.peek()[1] not in FUNCTIONS | {"("}:
+            self._beside(factors)
+        node = _several("*", factors)
         if self.peek() == ("op", "/") and isinstance(node, Num | Sym):
             self.next()
             node = Apply("/", (node, self.power()))
@@ -459,7 +340,7 @@ class _Parser:
             self._tokens[self._at] = ("num", text[1:])
             return Num(Fraction(int(text[0])))
         if self.take("-"):
-            return Apply("neg", (self._argument(),))
+            return Apply("neg", (self.deeper(self._argument),))
         return self.atom()
 
     def _bracketed(self, opening: str) -> Node:
@@ -508,14 +389,6 @@ class _Parser:
         argument = self._argument()
         return Apply("root", (argument, index)) if index is not None else Apply("sqrt", (argument,))
 
-    def _fraction(self) -> Node:
-        top = self._argument()
-        return Apply("/", (top, self._argument()))
-
-    def _binomial(self) -> Node:
-        top = self._argument()
-        return Apply("binom", (top, self._argument()))
-
     def _decorated(self) -> Node:
         node = self._argument()
         return Sym("bar " + repr(node)) if not isinstance(node, Sym) else Sym("bar " + node.name)
@@ -543,31 +416,31 @@ class _Parser:
         matrix = Matrix(tuple(tuple(row) for row in rows))
         return Apply("det", (matrix,)) if name == "vmatrix" else matrix
 
+    _ATOMS: "ClassVar[dict[str, Callable[[_Parser], Node]]]" = {
+        **dict.fromkeys(("infty", "inf", "infinity", "oo"), lambda _: Sym("inf")),
+        "pi": lambda _: Sym("pi"),
+        "emptyset": lambda _: Items("{}", ()),
+        "frac": lambda parser: Apply("/", (parser._argument(), parser._argument())),
+        **dict.fromkeys(
+            ("binom", "tbinom", "dbinom"), lambda parser: Apply("binom", (parser._argument(), parser._argument()))
+        ),
+        "sqrt": _root,
+        "cbrt": lambda parser: Apply("root", (parser._argument(), Num(Fraction(3)))),
+        "overline": _decorated,
+        "bar": _decorated,
+        "vec": lambda parser: parser._argument(),
+        "hat": lambda parser: parser._argument(),
+        "abs": lambda parser: Apply("abs", (parser._argument(),)),
+        "floor": lambda parser: Apply("floor", (parser._argument(),)),
+        "ceil": lambda parser: Apply("ceil", (parser._argument(),)),
+        "lfloor": lambda parser: parser._between("lfloor", "rfloor", "floor"),
+        "lceil": lambda parser: parser._between("lceil", "rceil", "ceil"),
+        "langle": _vector,
+    }
 
-_ATOMS: "dict[str, Callable[[_Parser], Node]]" = {
-    "pi": lambda _: Sym("pi"),
-    "infty": lambda _: Sym("inf"),
-    "inf": lambda _: Sym("inf"),
-    "infinity": lambda _: Sym("inf"),
-    "oo": lambda _: Sym("inf"),
-    "emptyset": lambda _: Items("{}", ()),
-    "frac": lambda parser: parser._fraction(),  # pyright: ignore[reportPrivateUsage]
-    "sqrt": lambda parser: parser._root(),  # pyright: ignore[reportPrivateUsage]
-    "cbrt": lambda parser: Apply("root", (parser._argument(), Num(Fraction(3)))),  # pyright: ignore[reportPrivateUsage]
-    "binom": lambda parser: parser._binomial(),  # pyright: ignore[reportPrivateUsage]
-    "tbinom": lambda parser: parser._binomial(),  # pyright: ignore[reportPrivateUsage]
-    "dbinom": lambda parser: parser._binomial(),  # pyright: ignore[reportPrivateUsage]
-    "overline": lambda parser: parser._decorated(),  # pyright: ignore[reportPrivateUsage]
-    "bar": lambda parser: parser._decorated(),  # pyright: ignore[reportPrivateUsage]
-    "vec": lambda parser: parser._argument(),  # pyright: ignore[reportPrivateUsage]
-    "hat": lambda parser: parser._argument(),  # pyright: ignore[reportPrivateUsage]
-    "abs": lambda parser: Apply("abs", (parser._argument(),)),  # pyright: ignore[reportPrivateUsage]
-    "floor": lambda parser: Apply("floor", (parser._argument(),)),  # pyright: ignore[reportPrivateUsage]
-    "ceil": lambda parser: Apply("ceil", (parser._argument(),)),  # pyright: ignore[reportPrivateUsage]
-    "lfloor": lambda parser: parser._between("lfloor", "rfloor", "floor"),  # pyright: ignore[reportPrivateUsage]
-    "lceil": lambda parser: parser._between("lceil", "rceil", "ceil"),  # pyright: ignore[reportPrivateUsage]
-    "langle": lambda parser: parser._vector(),  # pyright: ignore[reportPrivateUsage]
-}
+
+def _several(op: str, parts: list[Node]) -> Node:
+    return parts[0] if len(parts) == 1 else Apply(op, tuple(parts))
 
 
 def _is_proper_fraction(node: Node) -> bool:
@@ -575,10 +448,3 @@ def _is_proper_fraction(node: Node) -> bool:
         return False
     top, bottom = node.args
     return isinstance(top, Num) and isinstance(bottom, Num) and 0 < top.value < bottom.value
-
-
-def _in_base(number: Num, base: int) -> Node:
-    digits = str(number.value.numerator)
-    if not 2 <= base <= 36 or len(digits) > 1000 or any(int(digit) >= base for digit in digits):
-        raise Unreadable("digits that the base does not have")
-    return Apply("base", (number, Num(Fraction(base))))
