@@ -25,7 +25,7 @@ RUNGS = {
     "gold": ("gold_unreadable",),
     "text": ("same_text", "different_text", "same_time", "different_time"),
     "number": ("same_number", "different_number"),
-    "bounds": ("too_deep", "too_long"),
+    "parser and its bounds": ("unreadable", "too_deep", "too_long", "too_big"),
     "kind and exact algebra": ("same_form", "different_form", "several_answers"),
     "evaluation at points": ("same_value", "different_value"),
     "symbolic tail": ("symbolic_equal", "symbolic_different", "deadline", "memory_limit", "verifier_crashed"),
