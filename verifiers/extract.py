@@ -20,8 +20,8 @@ END_OF_THOUGHT = (
     "<|channel|>final<|message|>",
 )
 
-_BOX_TOKEN = re.compile(r"\\(?:boxed|fbox)\s{0,20}\{|\\.|[{}]", re.DOTALL)
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BOX_TOKEN = re.compile(r"\\(?:boxed|fbox)\s{0,20}\{|\\[\\{}]|[{}]")
+_BRACE = re.compile(r"\\[\\{}]|[{}]")
 # TeX also boxes a single token without braces.
 _BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{1,20}([^\s{}$\\.,;]{1,40})")
 _LIST_GAP = re.compile(
@@ -170,7 +170,7 @@ def _box_spans(text: str, start: int, last: int) -> list[tuple[int, int, int]]:
 def _unwrap(content: str) -> str:
     """The content without boxes inside it, and without braces around the whole."""
     content = re.sub(r"\\(?:boxed|fbox)\s{0,20}(?=\{)", "", content).strip()
-    for _ in range(8):
+    for _ in range(8 if len(content) < _TAIL else 0):
         if not content.startswith("{") or _closing_brace(content) != len(content) - 1:
             break
         content = content[1:-1].strip()

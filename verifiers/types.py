@@ -29,6 +29,7 @@ REASONS: Mapping[str, str] = {
     "too_deep": "nested deeper than any answer",
     "too_long": "the answer is longer than any answer to this problem can be",
     "too_big": "a number past every bound, and the gold is not of that size",
+    "unreadable": "the answer is not mathematics that can be read, nor the gold's words",
     "cut_off": "cut at the length limit before an answer",
     "gold_unreadable": "the gold answer cannot be read",
     # limits and faults

@@ -40,7 +40,7 @@ _SHORT_FRAC = re.compile(rf"\\frac(?![A-Za-z]){_ARGUMENT}{_ARGUMENT}")
 _SHORT_SQRT = re.compile(r"\\sqrt\s?(\d|[A-Za-z](?![A-Za-z]))")
 _SINGLE = re.compile(r"(?<=[\^_])\{(\w)\}")
 _ANY_SPACE_BUT_BETWEEN_DIGITS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-_CHOICE = re.compile(r"\(([A-Z])\)(?:(?!\([A-Z]\)).)*", re.DOTALL)  # `(C) Plane` is the choice C
+_CHOICE = re.compile(r"\(([A-Z])\)(?:(?!\b[A-Z]\b).)*", re.DOTALL)  # `(C) Plane` is the choice C
 _PLAIN = re.compile(r"-?\d{1,4000}")
 
 
@@ -55,7 +55,7 @@ def canonical(text: str) -> str:
         return text
     if not text.isascii():
         text = text.translate(_UNICODE)
-    text = text.replace("{,}", ",").replace("\\$", "").replace("$", "")
+    text = text.replace("{,}", ",").replace("{, }", ",").replace("\\$", "").replace("$", "").replace("~", " ")
     if "\\" in text:
         text = _NEGATIVE_SPACE.sub("", text)
         text = _DEGREE.sub(r"^\\circ ", _COMMAND.sub(_respell, text))

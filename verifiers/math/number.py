@@ -4,24 +4,27 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .units import UNITS, unit_name
+
 MAX_DIGITS = 4000
 """Longer digit strings are compared as strings: Python's `int()` stops at 4,300 digits."""
 
 _INTEGER = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\s\d{3})+|\d+"
+_SHORT_UNITS = "|".join(sorted((unit for unit in UNITS if len(unit) in (2, 3)), key=len, reverse=True))
 _NUMBER = re.compile(
     rf"""(?P<sign>[-+]?)\s?[€£¥]?\s?
     (?: (?P<whole>{_INTEGER})? \s? \\frac\{{\s?(?P<top>[-+]?\d+)\s?\}}\{{\s?(?P<bottom>[-+]?\d+)\s?\}}
-      | (?P<over>{_INTEGER}) \s? / \s? (?P<under>\d+)
       | (?P<mixed>\d+)\s(?P<mixed_top>\d+)/(?P<mixed_bottom>\d+)
+      | (?P<over>{_INTEGER}) \s? / \s? (?P<under>\d+)
       | (?P<ten>10)\^\{{?(?P<ten_power>[-+]?\d{{1,4}})\}}?
       | (?P<integer>{_INTEGER})? (?:\.(?P<decimals>\d*))?
         (?: \s?(?:\\times|\\cdot|\*)\s?10\^\{{?(?P<power>[-+]?\d{{1,4}})\}}? | [eE](?P<e>[-+]?\d{{1,4}}) )?
     )
     \s?(?P<percent>%|\\text\{{\s?(?:percent|pct|percentage)\s?\}}|(?:percent|pct|percentage)$)?
-    (?P<unit>(?:\^\\circ\s?[CF]?$|(?:st|nd|rd|th)\b|\^?\{{?\s?\\text\{{[^{{}}]{{1,60}}\}}\s?\}}?(?:\^\d)?|\s[A-Za-z]{{2,}}[.]?(?:\^\d)?){{0,6}})""",
+    (?P<unit>(?:\^\\circ\s?[CF]?$|(?:st|nd|rd|th)\b|\^?\{{?\s?\\text\{{[^{{}}]{{1,60}}\}}\s?\}}?(?:\^\d)?|\s(?:[A-Za-z]{{4,}}|[a-z]?[aeiou][a-z]+|{_SHORT_UNITS})[.]?(?![A-Za-z])(?:\^\d)?){{0,6}})""",
     re.VERBOSE,
 )
-_NOT_A_UNIT = re.compile(r"\b(?:and|or|to|mod|base|pm|if|for|when|where|times|sin|cos|tan|log|ln|pi|sqrt)\b")
+_ORDINAL = re.compile(r"\^?\s*(?:st|nd|rd|th)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +162,7 @@ def _digits(text: str) -> str:
 
 def _plain_unit(text: str) -> str | None:
     r"""`\text{ square  units}` as `square unit`; None where the words are not a unit."""
-    if not text:
+    if not text.strip():
         return ""
-    words = re.sub(r"\\text\{|[{}.]|\\circ", " ", text.lower())
-    if _NOT_A_UNIT.search(words):
-        return None
-    return " ".join(word.rstrip("s") or word for word in words.replace("^", " ^").split())
+    words = re.sub(r"\\text\s?\{|[{}]|\^\\circ", " ", text)
+    return "" if _ORDINAL.fullmatch(words.strip()) else unit_name(words)

@@ -26,7 +26,11 @@ _local = threading.local()
 
 
 class NoValue(Exception):
-    """No value here: a domain error, a function without an evaluation, or a bound."""
+    """No value here: a domain error, or a bound."""
+
+
+class Unknown(Exception):
+    """A function without an evaluation."""
 
 
 def same_value(a: Node, b: Node) -> bool | None:
@@ -35,20 +39,27 @@ def same_value(a: Node, b: Node) -> bool | None:
     Raises TooMuch where they are too long to be evaluated at all the points.
     """
     names = sorted(variables(a) | variables(b))
-    contexts = _contexts()
     allow(MAX_WORK)
-    if not names:
-        return _agree_at(a, b, lambda _: {}, contexts, real=False)
-    for real, points in ((True, _POINTS), (False, _COMPLEX)):
-        agreed = 0
-        for start in range(len(points)):
-            verdict = _agree_at(a, b, _point(names, points, start), contexts, real=real)
-            if verdict is False:
-                return False
-            agreed += verdict is True
-            if agreed == _NEEDED:
-                return True
-    return None
+    agreed = missing = 0
+    try:
+        for real, points in ((True, _POINTS), (False, _COMPLEX)):
+            agreed = 0
+            for start in range(len(points) if names else 1):
+                point = _point(names, points, start)
+                left = _values(a, point, real=real and bool(names))
+                right = _values(b, point, real=real and bool(names)) if left else None
+                if left is None or right is None:
+                    missing += left is not None
+                    continue
+                verdict = _close(left, right, constant=not names)
+                if verdict is False:
+                    return False
+                agreed += verdict is True
+                if agreed == (_NEEDED if names else 1):
+                    return True
+    except Unknown:
+        return None
+    return False if missing and not agreed else None  # a has a value and b has none
 
 
 def decimal_value(node: Node) -> Fraction | None:
@@ -59,7 +70,7 @@ def decimal_value(node: Node) -> Fraction | None:
     allow(MAX_WORK)
     try:
         value = _evaluate(node, {}, context, False)
-    except NoValue:
+    except (NoValue, Unknown):
         return None
     size = abs(value)
     if abs(context.im(value)) > context.mpf(10) ** -AGREE or not (size == 0 or 1e-100 < size < 1e100):
@@ -104,20 +115,26 @@ def _rational(value: "str | tuple[str, str]", context: Any) -> Any:
     return context.mpf(Fraction(value).numerator) / Fraction(value).denominator
 
 
-def _agree_at(
-    a: Node, b: Node, point: "Callable[[Any], Mapping[str, Any]]", contexts: tuple[Any, Any], *, real: bool
-) -> bool | None:
-    """What few digits and more disagree in is noise. A value that is mostly noise says nothing."""
+def _values(node: Node, point: "Callable[[Any], Mapping[str, Any]]", *, real: bool) -> tuple[Any, Any] | None:
+    """The value to few digits and to more; None where there is none."""
+    low, high = _contexts()
     try:
-        (a_low, a_high), (b_low, b_high) = (
-            [_evaluate(side, point(context), context, real) for context in contexts] for side in (a, b)
-        )
+        return _evaluate(node, point(low), low, real), _evaluate(node, point(high), high, real)
     except NoValue:
         return None
-    ten = contexts[1].mpf(10)
-    noise = max(abs(a_low - a_high), abs(b_low - b_high))
-    distance, size = abs(a_high - b_high), max(abs(a_high), abs(b_high))
-    if noise > ten**-20 * max(size, 1) or (size > ten**AGREE and not point(contexts[0])):
+
+
+def _close(a: tuple[Any, Any], b: tuple[Any, Any], *, constant: bool) -> bool | None:
+    """Whether two values agree, each given to few digits and to more: what the two differ in is noise.
+
+    None for a value that is mostly noise, and for constants so large that these digits leave their end out.
+    """
+    ten = _contexts()[1].mpf(10)
+    noise = max(abs(a[0] - a[1]), abs(b[0] - b[1]))
+    distance, size = abs(a[1] - b[1]), max(abs(a[1]), abs(b[1]))
+    if distance > size / 1000 and noise < size / 1e6:
+        return False
+    if noise > ten**-20 * max(size, 1) or (constant and size > ten**AGREE):
         return None
     return bool(distance <= size * ten**-AGREE or distance <= noise * ten**-15)
 
@@ -129,10 +146,10 @@ def _evaluate(node: Node, point: Mapping[str, Any], context: Any, real: bool) ->
     if isinstance(node, Sym):
         value = {"pi": +context.pi, "e": +context.e, "i": context.mpc(0, 1)}.get(node.name, point.get(node.name))
         if value is None:
-            raise NoValue
+            raise Unknown
         return value
     if not isinstance(node, Apply):
-        raise NoValue
+        raise Unknown
     values = [_evaluate(arg, point, context, real) for arg in node.args]
     charge(len(values) if node.op in ("+", "*", "neg", "/") else 20)
     try:
@@ -177,7 +194,9 @@ def _apply(op: str, values: list[Any], context: Any, real: bool) -> Any:
             raise NoValue
         return context.binomial(*values)
     function = getattr(context, _NAMES.get(op, ""), None)
-    if function is None or abs(x) > context.mpf(10) ** 30:
+    if function is None:
+        raise Unknown
+    if abs(x) > context.mpf(10) ** 30:
         raise NoValue
     value = function(*values)
     if real and context.im(value) != 0:

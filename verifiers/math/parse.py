@@ -12,7 +12,10 @@ from typing import ClassVar
 from .numerals import decimal, in_base, repeating
 from .tokens import FUNCTIONS, Reader, Token, Unreadable, tokenize
 from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words
+from .units import UNITS, unit_name
 
+# Mathematics that this grammar does not have, and the symbolic tail may.
+_BEYOND = frozenset("int iint oint sum prod lim partial nabla mod bmod pmod sup inf Gamma zeta".split())
 MAX_CELLS = 400
 MAX_POSTFIX = 4
 _SHORT = 300  # longer texts are not kept
@@ -144,7 +147,7 @@ class _Parser(Reader):
     def _beside(self, factors: list[Node]) -> None:
         """Add a factor without a sign in front: a mixed number, or a unit for what stands before."""
         kind, text = self.peek()
-        if kind == "text":
+        if kind == "text" and not _is_letter(text):
             factors[:] = [self._with_unit(_several("*", factors))]
             return
         left, right = factors[-1], self.power()
@@ -164,7 +167,10 @@ class _Parser(Reader):
                 words.append("^" + self._index())
             elif self.take("/"):
                 words.append("/")
-        return Quantity(value, " ".join(" ".join(words).lower().replace(".", "").split())) if words else value
+        unit = unit_name(" ".join(words)) if words else ""
+        if unit is None:
+            raise Unreadable(f"{' '.join(words)!r} is neither mathematics nor a unit")
+        return Quantity(value, unit) if unit else value
 
     def _starts_factor(self) -> bool:
         kind, text = self.peek()
@@ -271,8 +277,6 @@ class _Parser(Reader):
     def _worded(self, text: str) -> Node:
         """A word in the place of a value: a constant, a name, or a unit in front of nothing."""
         word = text.strip()
-        if word in ("e", "i"):
-            return Sym(word)
         if word in FUNCTIONS:
             return self._command(word)
         if len(word) == 1 and word.isalpha():
@@ -294,7 +298,7 @@ class _Parser(Reader):
             return self._function(name)
         rule = self._ATOMS.get(name)
         if rule is None:
-            raise Unreadable(f"\\{name} is not known")
+            raise Unreadable(f"\\{name} is not known", "" if name in _BEYOND else "unreadable")
         return rule(self)
 
     def _function(self, name: str) -> Node:
@@ -395,7 +399,7 @@ class _Parser(Reader):
 
     def _matrix(self, name: str) -> Node:
         if name not in _MATRICES:
-            raise Unreadable(f"\\begin{{{name}}} is not known")
+            raise Unreadable(f"\\begin{{{name}}} is not known", "" if name == "cases" else "unreadable")
         rows: list[list[Node]] = [[]]
         cells = 0
         while self.peek()[0] != "end":
@@ -437,6 +441,11 @@ class _Parser(Reader):
         "lceil": lambda parser: parser._between("lceil", "rceil", "ceil"),
         "langle": _vector,
     }
+
+
+def _is_letter(text: str) -> bool:
+    """A variable or constant in upright or bold type, which is no unit of one letter."""
+    return len(text) == 1 and text.isalpha() and text not in UNITS
 
 
 def _several(op: str, parts: list[Node]) -> Node:

@@ -12,9 +12,10 @@ MAX_TOKENS = 3000
 
 
 class Unreadable(ValueError):
-    """The text is not an answer in the grammar; `reason` is a key of `REASONS` where a bound was passed."""
+    """The text is not an answer in the grammar; `reason` is a key of `REASONS`; "" for
+    mathematics that the grammar does not have, such as an integral."""
 
-    def __init__(self, message: str, reason: str = "") -> None:
+    def __init__(self, message: str, reason: str = "unreadable") -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -45,6 +46,10 @@ _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "cosec": "csc"
 _PLAIN_WORDS = FUNCTIONS | {"sqrt", "cbrt", "pi", "infty", "inf", "infinity", "oo", "abs", "floor", "ceil", "theta", "cup"}
 _PLAIN_WORDS |= _ALIASES.keys()
 _WORD_SIZES = range(max(map(len, _PLAIN_WORDS)), 1, -1)
+
+# `apples`, but not `abcd`, `ABCD`, `sinx`
+_WORD = re.compile(rf"(?!(?:{'|'.join(_PLAIN_WORDS)})[a-zA-Z]{{0,2}}$)(?!abc|xyz)(?=.?[^aeiou])(?=.*[aeiou])[A-Za-z][a-z]{{3,}}")
+
 
 def tokenize(text: str) -> list[Token]:
     """Tokens of a canonical text. Raises Unreadable past `MAX_TOKENS`, or on a character of no use."""
@@ -85,7 +90,7 @@ def _letters(run: str) -> list[Token]:
     """A run of letters: a known word, a unit, or variables side by side, with functions among them (`sinx`, `2pir`)."""
     if len(run) > 1 and (run in UNITS or run in ("percent", "pct", "percentage")) and run not in _PLAIN_WORDS:
         return [("text", run)]
-    if run in ("and", "or"):
+    if run in ("and", "or") or _WORD.fullmatch(run):
         return [("text", run)]
     tokens: list[Token] = []
     start = 0

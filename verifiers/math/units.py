@@ -1,5 +1,6 @@
 """Units that answers come with: how they are spelled, what they measure, how many of the base unit they are."""
 
+import re
 from fractions import Fraction
 
 # dimension: {spellings: how many base units}
@@ -25,6 +26,32 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     for spellings, factor in units.items()
     for spelling in spellings.split()
 }
+
+
+# Words behind a number that change its value, or that no unit has.
+_NO_UNIT = frozenset(
+    "and or to not but nor mod base pm if for when where times plus minus over divided approximately about roughly maybe "
+    "either both else then is are equals equal hundred hundreds thousand thousands million millions billion billions "
+    "trillion trillions dozen dozens half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths "
+    "hundredth hundredths thousandth thousandths squared cubed factorial sin cos tan log ln pi sqrt zero one two three "
+    "four five six seven eight nine ten eleven twelve more less than least most".split()
+)
+_UNIT_WORD = re.compile(r"[a-z]{2,}|per|a|an")
+
+
+def unit_name(text: str) -> str | None:
+    """A unit as one spelling: lower case, singular; None for text that is not a unit.
+
+    >>> unit_name(" Square  units."), unit_name("or 43"), unit_name("million")
+    ('square unit', None, None)
+    """
+    words = re.sub(r"[.~]", "", text.lower()).replace("^", " ^").replace("/", " / ").replace("-", " ").split()
+    if len(words) > 8:
+        return None
+    for word in words:
+        if word in _NO_UNIT or not (_UNIT_WORD.fullmatch(word) or word in UNITS or word in ("/", "^2", "^3")):
+            return None
+    return " ".join(word if word in UNITS else word.rstrip("s") or word for word in words).replace(" ^", "^")
 
 
 def measure(unit: str) -> tuple[str, Fraction]:

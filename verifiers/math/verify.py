@@ -8,7 +8,7 @@ from .compare import Outcome, compare
 from .normalize import canonical
 
 TIMEOUT_S = 5.0
-MAX_ANSWER = 100_000
+MAX_ANSWER = 20_000
 """Characters; a longer box is no answer to a gold that is shorter."""
 
 
