@@ -18,6 +18,8 @@ from .tree import Node
 MAX_PARSED = 1000
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})\s?(?:([AaPp])\.?\s?[Mm]\b\.?)?")
+_VALUE = re.compile(r"\d|\\pi\b|^\s*e\s*$")
+_ARTICLE = re.compile(r"\b(?:the|an?)\b", re.IGNORECASE)
 _WORDS = re.compile(r"(?:\\text\s?\{[^{}\\]{2,}\}|[A-Za-z]{3,}+[.]?|[\s,'-])++")
 
 
@@ -72,7 +74,10 @@ def _minutes(time: re.Match[str]) -> int:
 
 
 def _by_words(gold: str, answer: str) -> Outcome | None:
-    return Outcome(False, "different_text") if _WORDS.fullmatch(gold) and _WORDS.fullmatch(answer) else None
+    if not _WORDS.fullmatch(gold) or not _WORDS.fullmatch(answer):
+        return None
+    alike = text_key(_ARTICLE.sub("", gold)) == text_key(_ARTICLE.sub("", answer))
+    return Outcome(alike, "same_text" if alike else "different_text")
 
 
 def _by_kind(gold: str, answer: str) -> Outcome | None:
@@ -121,4 +126,4 @@ def _exact_part(answer: str) -> str:
     exact, sign, _ = answer.partition(r"\approx")
     if not sign:
         return answer
-    return exact.strip() if any(map(str.isdigit, exact)) else answer.replace(r"\approx", "=")
+    return exact.strip() if _VALUE.search(exact) else answer.replace(r"\approx", "=")

@@ -13,7 +13,7 @@ from .algebra import normal_form, proportional, same_form
 from .bounds import TooBig, TooMuch
 from .numeric import decimal_value, same_value, variables
 from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words
-from .units import measure
+from .units import UNITS, measure
 
 MAX_STEPS = 1_000
 """What a comparison of two trees may cost: a step is about 20 microseconds."""
@@ -167,6 +167,8 @@ def _quantities(gold: Node, answer: Node, rung: Rung) -> bool | None:
         return None
     if "%" in (gold_unit, answer_unit):
         return _percent(gold, gold_unit, answer, answer_unit, rung)
+    gold, gold_unit = (gold, gold_unit) if gold_unit else _letter_unit(gold)
+    answer, answer_unit = (answer, answer_unit) if answer_unit else _letter_unit(answer)
     if not gold_unit or not answer_unit:
         verdict = same(gold, answer, rung)
         if "deg" in (gold_unit, answer_unit) and verdict is False and _is_scalar(gold) and _is_scalar(answer):
@@ -192,6 +194,15 @@ def _split_unit(node: Node) -> tuple[Node, str]:
     if isinstance(node, Apply) and node.op == "neg":
         value, unit = _split_unit(node.args[0])
         return (Apply("neg", (value,)), unit) if unit else (node, "")
+    return node, ""
+
+
+def _letter_unit(node: Node) -> tuple[Node, str]:
+    """`1 m` beside `100 cm`: a number and one letter that is a unit."""
+    if isinstance(node, Apply) and node.op == "*" and len(node.args) == 2:
+        value, letter = node.args
+        if isinstance(value, Num) and isinstance(letter, Sym) and letter.name in UNITS:
+            return value, letter.name
     return node, ""
 
 

@@ -350,6 +350,8 @@ class _Parser(Reader):
     def _bracketed(self, opening: str) -> Node:
         bars, self._bars = self._bars, 0
         closings = _CLOSING[opening]
+        if opening == "\\{" and self.take("\\}"):
+            return Items("{}", ())
         items = [self.deeper(self.statement)]
         while self._separator():
             items.append(self.deeper(self.statement))
