@@ -231,11 +231,11 @@ def _chains(gold: Node, answer: Node, rung: Rung) -> bool | None:
             sides = _values(answer)
             return _all(same(gold, side, rung) for side in sides)
         if answer.ops == ("in",):
-            return same(gold, answer.sides[1], rung)
+            return same(gold, answer.sides[1], rung) if isinstance(answer.sides[0], Sym | Items) else False
     if isinstance(gold, Relation) and not isinstance(answer, Relation):
         if set(gold.ops) == {"="} and _is_name(gold.sides[0]):
             return same(gold.sides[-1], answer, rung)
-        if gold.ops == ("in",):
+        if gold.ops == ("in",) and isinstance(gold.sides[0], Sym | Items):
             return same(gold.sides[1], answer, rung)
         if isinstance(answer, Items) and answer.kind in (",", "{}") and set(gold.ops) == {"="}:
             return None
@@ -262,7 +262,9 @@ def _relations(gold: Node, answer: Node, rung: Rung) -> bool | None:
     if not isinstance(gold, Relation) or not isinstance(answer, Relation):
         return None
     if gold.ops == answer.ops == ("in",):
-        return same(gold.sides[1], answer.sides[1], rung)
+        names = [isinstance(side.sides[0], Sym) for side in (gold, answer)]
+        alike = True if all(names) else same(gold.sides[0], answer.sides[0], rung)
+        return _all([alike, same(gold.sides[1], answer.sides[1], rung)])
     if gold.ops == answer.ops == ("=",):
         return _equations(gold, answer, rung)
     mirrored = Relation(tuple(_FLIP.get(op, op) for op in reversed(answer.ops)), tuple(reversed(answer.sides)))
@@ -355,8 +357,8 @@ def _as_intervals(node: Node) -> "list[Interval | Node] | None":
         return None if any(part is None for part in parts) else [i for part in parts if part is not None for i in part]
     if isinstance(node, Items) and len(node.items) == 2 and node.kind in ("()", "[]", "(]", "[)"):
         low, high = node.items
-        return [Interval(low, high, node.kind[0] == "[" and not _infinity(low), node.kind[1] == "]" and not _infinity(high))]
-    if isinstance(node, Relation) and node.ops == ("in",):
+        return [Interval(low, high, node.kind[0] == "[", node.kind[1] == "]")]
+    if isinstance(node, Relation) and node.ops == ("in",) and isinstance(node.sides[0], Sym):
         return _as_intervals(node.sides[1])
     return _solved(node) if isinstance(node, Relation) else None
 

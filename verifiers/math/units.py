@@ -66,6 +66,6 @@ def measure(unit: str) -> tuple[str, Fraction]:
         power = int(words[1])
     name = words[0].strip()
     if name not in UNITS:
-        return " ".join(word.rstrip("s") for word in name.split()), Fraction(1)
+        return " ".join(word.rstrip("s") for word in name.split()) + f"^{power}", Fraction(1)
     dimension, factor = UNITS[name]
     return (dimension if power == 1 else f"{dimension}^{power}"), factor**power
