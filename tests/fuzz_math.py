@@ -116,7 +116,9 @@ def main() -> None:
     import atheris  # pyright: ignore
 
     collect = Path(sys.argv[2]) if sys.argv[1:2] == ["--collect"] else None
-    arguments = [sys.argv[0], *sys.argv[3 if collect else 1 :], f"-max_len={MAX_BYTES}"]
+    given = sys.argv[3 if collect else 1 :]
+    work = next(word for word in given if not word.startswith("-"))
+    arguments = [sys.argv[0], *given, f"-max_len={MAX_BYTES}", f"-artifact_prefix={work}/"]
     with atheris.instrument_imports(include=["rlvr"]):
         target = load()
     atheris.Setup(arguments, Collector(target, collect) if collect else target)
