@@ -41,7 +41,16 @@ _STATED = re.compile(
 )
 _SENTENCE_END = re.compile(r"\n|[.。!?](?=\s|\*|$)")
 _MATH = re.compile(r"\$\$(.{1,2000}?)\$\$|\$(.{1,2000}?)(?<!\\)\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.])[-−+]?\$?\d+(?:[,.]\d+)*(?:/\d+)?(?:\s?\\?%)?")
+_NUMBER = re.compile(
+    r"(?:(?<![A-Za-z0-9_.])[-−+])?(?:\\[dt]?frac\{[^{}]{1,40}\}\{[^{}]{1,40}\}"
+    r"|(?<![A-Za-z0-9_.])\$?\d+(?:[,.]\d+)*(?:/\d+)?(?:\s?\\?%)?)",
+)
+_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d{1,2})")
+# A text that is nothing but a formula: no delimiters, no prose, no other script.
+_COMMAND = re.compile(r"\\(?:begin|end|text\w*|math\w+)\s?\{[^{}]*\}|\\[A-Za-z]+")
+_PROSE = re.compile(r"(?!(?:sin|cos|tan|log|exp|sqrt|arcsin|arccos|arctan|and|pi)\b)[A-Za-z]{3,}|\b(?:so|it|is|we|to|of|in|an|my|no|if|be|at|on|as|by)\b|[^\x00-\u03ff\u2000-\u2fff]|\n|[$#:*]{2}|\$|\\[(\[]")
+_BARE = 400  # characters
+_OTHER_SCRIPT = re.compile(r"[\u0400-\u1fff\u3040-\ud7ff]")
 _TAIL = 20_000
 _CHUNK = 400  # characters of a stated answer that are looked at
 
@@ -71,7 +80,7 @@ def find_answer(text: str, level: Level = "answer") -> str | None:
             return found
     if level == "any":
         for region in regions:
-            found = _last_formula_or_number(region)
+            found = _bare_formula(region) or _last_formula_or_number(region)
             if found is not None:
                 return found
     return None
@@ -205,9 +214,19 @@ def _first_statement(chunk: str) -> str | None:
     sentence = sentence.strip(" \t*_`")
     if formula and formula[0] == sentence:
         return _content(formula)
-    if formula or len(sentence.split()) <= 3:
+    if formula or (len(sentence.split()) <= 3 and not _OTHER_SCRIPT.search(sentence)):
         return sentence
     return _last_formula_or_number(sentence)
+
+
+def _bare_formula(text: str) -> str | None:
+    """The whole text where it is a formula and nothing else."""
+    text = text.strip()
+    if len(text) > _BARE or "boxed" in text or _PROSE.search(rest := _COMMAND.sub(" ", text)):
+        return None
+    if "=" in rest and not re.search(r"[a-z]", rest.partition("=")[0], re.IGNORECASE):
+        return None  # a calculation: what it comes to stands last
+    return text
 
 
 def _last_formula_or_number(text: str) -> str | None:
@@ -216,7 +235,7 @@ def _last_formula_or_number(text: str) -> str | None:
     formula = _last(_MATH.finditer(text))
     number = _last(_NUMBER.finditer(text, formula.end() if formula else 0))
     if number:
-        return number[0]
+        return _DECIMAL_COMMA.sub(r"\1.\2", number[0]) if _DECIMAL_COMMA.fullmatch(number[0]) else number[0]
     return _content(formula) if formula else None
 
 

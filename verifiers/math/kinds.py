@@ -53,9 +53,14 @@ def same(gold: Node, answer: Node, rung: Rung) -> bool | None:
         return scalars(gold, answer, rung)
     if isinstance(gold, Apply) and isinstance(answer, Apply) and gold.op == answer.op == "ratio":
         return _ratios(gold, answer, rung)
-    if _is_scalar(gold) != _is_scalar(answer):
-        return False
-    return None
+    return None if _is_beyond(gold) or _is_beyond(answer) else False
+
+
+def _is_beyond(node: Node) -> bool:
+    """Whether it is mathematics that is read but not compared here: arithmetic of matrices and of sets."""
+    if not isinstance(node, Apply):
+        return isinstance(node, Relation) and any(map(_is_beyond, node.sides))
+    return node.op in ("cap", "setminus", "det") or any(isinstance(arg, Matrix) or _is_beyond(arg) for arg in node.args)
 
 
 # numbers and expressions
@@ -265,6 +270,8 @@ def _relations(gold: Node, answer: Node, rung: Rung) -> bool | None:
         names = [isinstance(side.sides[0], Sym) for side in (gold, answer)]
         alike = True if all(names) else same(gold.sides[0], answer.sides[0], rung)
         return _all([alike, same(gold.sides[1], answer.sides[1], rung)])
+    if gold.ops == ("=",) and len(answer.ops) > 1 and set(answer.ops) == {"="} and isinstance(gold.sides[0], Sym):
+        return same(gold.sides[1], answer, rung)
     if gold.ops == answer.ops == ("=",):
         return _equations(gold, answer, rung)
     mirrored = Relation(tuple(_FLIP.get(op, op) for op in reversed(answer.ops)), tuple(reversed(answer.sides)))
@@ -421,6 +428,8 @@ def _lists(gold: Node, answer: Node, rung: Rung) -> bool | None:
     kinds = {_kind(gold), _kind(answer)}
     if "{}" in kinds and kinds & _ORDERED:
         return False
+    if not kinds & _ORDERED:  # a member that is written twice is one member
+        gold_members, answer_members = list(dict.fromkeys(gold_members)), list(dict.fromkeys(answer_members))
     if len(gold_members) != len(answer_members):
         return False
     ordered = bool(kinds & _ORDERED)

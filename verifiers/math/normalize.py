@@ -30,6 +30,7 @@ _COMMANDS = {
     "geqslant": r"\geq", "ne": r"\neq", "lt": "<", "gt": ">", "lbrace": r"\{", "rbrace": r"\}", "lvert": "|",
     "rvert": "|", "vert": "|", "ast": r"\cdot", "colon": ":", "dots": r"\ldots", "cdots": r"\ldots",
 }  # fmt: skip
+_DOUBLED = re.compile(r"\\\\(?=[A-Za-z])")  # a backslash that was escaped twice
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _TEXT_GROUP = re.compile(r"\\text\s?\{([^{}]*)\}")
 _NEGATIVE_SPACE = re.compile(r"\\!\s?")
@@ -57,13 +58,15 @@ def canonical(text: str) -> str:
         text = text.translate(_UNICODE)
     text = text.replace("{,}", ",").replace("{, }", ",").replace("\\$", "").replace("$", "").replace("~", " ")
     if "\\" in text:
+        if "\\begin" not in text:
+            text = _DOUBLED.sub(r"\\", text)
         text = _NEGATIVE_SPACE.sub("", text)
         text = _DEGREE.sub(r"^\\circ ", _COMMAND.sub(_respell, text))
         text = _SHORT_FRAC.sub(_braced_frac, text)
         text = _SHORT_SQRT.sub(r"\\sqrt{\1}", text)
     if "^" in text or "_" in text:
         text = _SINGLE.sub(r"\1", text)
-    return _SPACES.sub(" ", text).strip().rstrip(".").rstrip()
+    return _SPACES.sub(" ", text).strip().rstrip(".\\ ")
 
 
 @lru_cache(maxsize=4096)

@@ -17,7 +17,7 @@ LOW, HIGH = 50, 80
 AGREE = 40
 MAX_EXPONENT = 100_000
 MAX_ARGUMENT = 10_000
-MAX_WORK = 4_000
+MAX_WORK = 6_000
 _POINTS = ("7/5", "-13/11", "29/17", "5/13", "-3/7", "41/19", "-17/6", "11/23", "37/9", "-8/15")
 _COMPLEX = (("3/7", "5/11"), ("-9/8", "4/13"), ("6/5", "-7/17"), ("2/9", "8/7"), ("-4/3", "-5/12"))
 _NEEDED = 4
@@ -151,7 +151,7 @@ def _evaluate(node: Node, point: Mapping[str, Any], context: Any, real: bool) ->
     if not isinstance(node, Apply):
         raise Unknown
     values = [_evaluate(arg, point, context, real) for arg in node.args]
-    charge(len(values) if node.op in ("+", "*", "neg", "/") else 20)
+    charge(len(values) if node.op in ("+", "*", "neg", "/") else 6)
     try:
         value = _apply(node.op, values, context, real)
     except (ValueError, ZeroDivisionError, OverflowError, TypeError, ArithmeticError) as error:
