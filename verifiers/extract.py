@@ -48,7 +48,10 @@ _NUMBER = re.compile(
 _DECIMAL_COMMA = re.compile(r"(-?\d+),(\d{1,2})")
 # A text that is nothing but a formula: no delimiters, no prose, no other script.
 _COMMAND = re.compile(r"\\(?:begin|end|text\w*|math\w+)\s?\{[^{}]*\}|\\[A-Za-z]+")
-_PROSE = re.compile(r"(?!(?:sin|cos|tan|log|exp|sqrt|arcsin|arccos|arctan|and|pi)\b)[A-Za-z]{3,}|\b(?:so|it|is|we|to|of|in|an|my|no|if|be|at|on|as|by)\b|[^\x00-\u03ff\u2000-\u2fff]|\n|[$#:*]{2}|\$|\\[(\[]")
+_PROSE = re.compile(
+    r"(?!(?:sin|cos|tan|log|exp|sqrt|arcsin|arccos|arctan|and|pi)\b)[A-Za-z]{3,}"
+    r"|\b(?:so|it|is|we|to|of|in|an|my|no|if|be|at|on|as|by)\b|[^\x00-\u03ff\u2000-\u2fff]|\n|[$#:*]{2}|\$|\\[(\[]"
+)
 _BARE = 400  # characters
 _OTHER_SCRIPT = re.compile(r"[\u0400-\u1fff\u3040-\ud7ff]")
 _TAIL = 20_000

@@ -83,9 +83,7 @@ def test_a_deep_stack_changes_no_verdict(pairs, tail):
 
 
 PIECES = st.sampled_from(
-    r"\frac \sqrt \text{ \begin{pmatrix} \end{pmatrix} { } ( ) [ ] \{ \} ^ _ ! % , ; : = < \leq \in \cup \pm + - * / | || "
-    r"\sin \log_ \lfloor \rfloor \langle \rangle \binom x y \pi e i \infty 1 2 12 0.5 1e3 \circ & \\ \overline \left \right "
-    r"or and cm \% ' . \emptyset \cdot ² ½ √ \vec 10^ \neq".split(" ")
+    [r"\frac", r"\sqrt", r"\text{", r"\begin{pmatrix}", r"\end{pmatrix}", r"{", r"}", r"(", r")", r"[", r"]", r"\{", r"\}", r"^", r"_", r"!", r"%", r",", r";", r":", r"=", r"<", r"\leq", r"\in", r"\cup", r"\pm", r"+", r"-", r"*", r"/", r"|", r"||", r"\sin", r"\log_", r"\lfloor", r"\rfloor", r"\langle", r"\rangle", r"\binom", r"x", r"y", r"\pi", r"e", r"i", r"\infty", r"1", r"2", r"12", r"0.5", r"1e3", r"\circ", r"&", r"\\", r"\overline", r"\left", r"\right", r"or", r"and", r"cm", r"\%", r"'", r".", r"\emptyset", r"\cdot", r"²", r"½", r"√", r"\vec", r"10^", r"\neq"]
 )
 
 

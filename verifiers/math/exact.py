@@ -28,7 +28,7 @@ def exact_value(op: str, args: list[Fraction]) -> Fraction | None:
             raise TooBig
         charge(int(x) // 20)
         return Fraction(factorial(int(x)))
-    if op == "binom" and whole and len(args) == 2 and 0 <= args[1]:
+    if op == "binom" and whole and len(args) == 2 and args[1] >= 0:
         if x < 0:
             return None
         if x > MAX_FACTORIAL * 2:

@@ -401,7 +401,8 @@ def _solved_linear(sides: Sequence[Node], *, closed: bool) -> "list[Interval | N
     except (TooMuch, ValueError):
         return None
     terms = dict(form.top)
-    slope, rest = terms.pop(frozenset({(next(iter(names)), Fraction(1))}), Fraction(0)), terms.pop(frozenset(), Fraction(0))
+    slope = terms.pop(frozenset({(next(iter(names)), Fraction(1))}), Fraction(0))
+    rest = terms.pop(frozenset(), Fraction(0))
     if not slope or terms or not form.polynomial:
         return None
     point = Num(-rest / slope)

@@ -41,7 +41,9 @@ _SHORT_FRAC = re.compile(rf"\\frac(?![A-Za-z]){_ARGUMENT}{_ARGUMENT}")
 _SHORT_SQRT = re.compile(r"\\sqrt\s?(\d|[A-Za-z](?![A-Za-z]))")
 _SINGLE = re.compile(r"(?<=[\^_])\{(\w)\}")
 _ANY_SPACE_BUT_BETWEEN_DIGITS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-_CHOICE = re.compile(r"\(([A-Z])\)(?!\s*(?:[;,:=<>/&|]|or\b|and\b|\\pm|\\text))(?:(?!\b[A-Z]\b|\bor\b|\band\b).)*", re.DOTALL)  # `(C) Plane` is the choice C
+_CHOICE = re.compile(  # `(C) Plane` is the choice C
+    r"\(([A-Z])\)(?!\s*(?:[;,:=<>/&|]|or\b|and\b|\\pm|\\text))(?:(?!\b[A-Z]\b|\bor\b|\band\b).)*", re.DOTALL
+)
 _PLAIN = re.compile(r"-?\d{1,4000}")
 
 

@@ -103,8 +103,8 @@ def _point(names: list[str], points: tuple[Any, ...], start: int) -> "Callable[[
     """The values of the variables at one point, in the digits of a context."""
 
     def values(context: Any) -> Mapping[str, Any]:
-        chosen = {name: points[(start + (3 * i if len(points) > 5 else 2 * i)) % len(points)] for i, name in enumerate(names)}
-        return {name: _rational(value, context) for name, value in chosen.items()}
+        step = 3 if len(points) > 5 else 2
+        return {name: _rational(points[(start + step * i) % len(points)], context) for i, name in enumerate(names)}
 
     return values
 

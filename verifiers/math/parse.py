@@ -11,18 +11,18 @@ from typing import ClassVar
 
 from .numerals import decimal, in_base, repeating
 from .tokens import FUNCTIONS, Reader, Token, Unreadable, tokenize
-from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words
+from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words, words
 from .units import UNITS, unit_name
 
 # Mathematics that this grammar does not have, and the symbolic tail may.
-_BEYOND = frozenset("int iint oint sum prod lim partial nabla mod bmod pmod sup inf Gamma zeta".split())
+_BEYOND = words("int iint oint sum prod lim partial nabla mod bmod pmod sup inf Gamma zeta")
 MAX_CELLS = 400
 MAX_POSTFIX = 4
 _SHORT = 300  # longer texts are not kept
 
-_GREEK = frozenset(
+_GREEK = words(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
-    "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell".split()
+    "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell"
 )
 _RELATIONS = {"=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "leq": "<=", "geq": ">=",
               "neq": "!=", "in": "in", "equiv": "="}  # fmt: skip
@@ -136,7 +136,7 @@ class _Parser(Reader):
             if self.take("cdot", "times", "*"):
                 factors.append(self.signed())
             elif self.take("/", "div"):
-                factors = [Apply("/", (_several("*", factors), self.deeper(self.signed)))]
+                factors[:] = [Apply("/", (_several("*", factors), self.deeper(self.signed)))]
                 self._depth += 1  # a quotient of quotients nests
             elif self._starts_factor():
                 self._beside(factors)
@@ -160,16 +160,16 @@ class _Parser(Reader):
         factors.append(right)
 
     def _with_unit(self, value: Node) -> Node:
-        words: list[str] = []
+        names: list[str] = []
         while self.peek()[0] == "text" and self.peek()[1].strip().lower() not in _CONNECTIVES:
-            words.append(self.next()[1])
+            names.append(self.next()[1])
             if self.take("^"):
-                words.append("^" + self._index())
+                names.append("^" + self._index())
             elif self.take("/"):
-                words.append("/")
-        unit = unit_name(" ".join(words)) if words else ""
+                names.append("/")
+        unit = unit_name(" ".join(names)) if names else ""
         if unit is None:
-            raise Unreadable(f"{' '.join(words)!r} is neither mathematics nor a unit")
+            raise Unreadable(f"{' '.join(names)!r} is neither mathematics nor a unit")
         return Quantity(value, unit) if unit else value
 
     def _starts_factor(self) -> bool:
@@ -363,7 +363,7 @@ class _Parser(Reader):
             return Items("{}", tuple(items))
         if opening == "{" and len(items) > 1:
             return Items(",", tuple(items))  # braces group in TeX; they make no set
-        if len(items) == 1 and opening != "\\{" and (opening, closing) != ("[", ")") and (opening, closing) != ("(", "]"):
+        if len(items) == 1 and opening + closing not in ("[)", "(]"):
             return items[0]
         return Items(opening + closing, tuple(items))
 

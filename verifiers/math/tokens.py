@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from .tree import Node
+from .tree import Node, words
 from .units import UNITS
 
 MAX_CHARACTERS = 20_000
@@ -38,17 +38,18 @@ _TOKEN = re.compile(
 _GROUPED = re.compile(r"\d{1,3}(?:(?:,\d{3}){1,30}|(?:\s\d{3}){1,30})(?![\d,])(?:\.\d+)?", re.ASCII)
 _E_NOTATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)[eE]([-+]?\d{1,4})(?![\w.])", re.ASCII)
 
-FUNCTIONS = frozenset(
+FUNCTIONS = words(
     "sin cos tan sec csc cot arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp min max gcd lcm "
-    "det dim deg arg Re Im".split()
+    "det dim deg arg Re Im"
 )
 _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "cosec": "csc", "cotan": "cot", "tg": "tan"}
-_PLAIN_WORDS = FUNCTIONS | {"sqrt", "cbrt", "pi", "infty", "inf", "infinity", "oo", "abs", "floor", "ceil", "theta", "cup"}
-_PLAIN_WORDS |= _ALIASES.keys()
+_PLAIN_WORDS = FUNCTIONS | _ALIASES.keys() | words("sqrt cbrt pi infty inf infinity oo abs floor ceil theta cup")
 _WORD_SIZES = range(max(map(len, _PLAIN_WORDS)), 1, -1)
 
 # `apples`, but not `abcd`, `ABCD`, `sinx`
-_WORD = re.compile(rf"(?!(?:{'|'.join(_PLAIN_WORDS)})[a-zA-Z]{{0,2}}$)(?!abc|xyz)(?=.?[^aeiou])(?=.*[aeiou])[A-Za-z][a-z]{{3,}}")
+_WORD = re.compile(
+    rf"(?!(?:{'|'.join(_PLAIN_WORDS)})[a-zA-Z]{{0,2}}$)(?!abc|xyz)(?=.?[^aeiou])(?=.*[aeiou])[A-Za-z][a-z]{{3,}}"
+)
 
 
 def tokenize(text: str) -> list[Token]:
@@ -95,7 +96,8 @@ def _letters(run: str) -> list[Token]:
     tokens: list[Token] = []
     start = 0
     while start < len(run):
-        word = next((run[start : start + size] for size in _WORD_SIZES if run[start : start + size] in _PLAIN_WORDS), "")
+        pieces = (run[start : start + size] for size in _WORD_SIZES)
+        word = next((piece for piece in pieces if piece in _PLAIN_WORDS), "")
         tokens.append(("cmd", _ALIASES.get(word, word)) if word else ("let", run[start]))
         start += len(word) or 1
     return tokens

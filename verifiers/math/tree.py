@@ -68,3 +68,8 @@ class Quantity:
 
 
 Node = Num | Sym | Apply | Items | Relation | Matrix | Words | Quantity
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a table in the code."""
+    return frozenset(text.split())

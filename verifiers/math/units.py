@@ -3,6 +3,8 @@
 import re
 from fractions import Fraction
 
+from .tree import words
+
 # dimension: {spellings: how many base units}
 _TABLE: dict[str, dict[str, str]] = {
     "length": {
@@ -12,7 +14,8 @@ _TABLE: dict[str, dict[str, str]] = {
         "mi mile miles": "201168/125",
     },
     "mass": {"g gram grams": "1", "kg kilogram kilograms": "1000", "mg milligram milligrams": "1/1000",
-             "lb lbs pound pounds": "45359237/100000", "oz ounce ounces": "45359237/1600000", "tonne tonnes": "1000000"},
+             "lb lbs pound pounds": "45359237/100000", "oz ounce ounces": "45359237/1600000",
+             "tonne tonnes": "1000000"},
     "time": {"s sec secs second seconds": "1", "min mins minute minutes": "60", "h hr hrs hour hours": "3600",
              "day days": "86400", "week weeks": "604800"},
     "volume": {"l liter liters litre litres": "1", "ml milliliter milliliters": "1/1000"},
@@ -29,12 +32,12 @@ UNITS: dict[str, tuple[str, Fraction]] = {
 
 
 # Words behind a number that change its value, or that no unit has.
-_NO_UNIT = frozenset(
+_NO_UNIT = words(
     "and or to not but nor mod base pm if for when where times plus minus over divided approximately about roughly maybe "
     "either both else then is are equals equal hundred hundreds thousand thousands million millions billion billions "
     "trillion trillions dozen dozens half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths "
     "hundredth hundredths thousandth thousandths squared cubed factorial sin cos tan log ln pi sqrt zero one two three "
-    "four five six seven eight nine ten eleven twelve more less than least most".split()
+    "four five six seven eight nine ten eleven twelve more less than least most"
 )
 _UNIT_WORD = re.compile(r"[a-z]{2,}|per|a|an")
 
@@ -45,13 +48,13 @@ def unit_name(text: str) -> str | None:
     >>> unit_name(" Square  units."), unit_name("or 43"), unit_name("million")
     ('square unit', None, None)
     """
-    words = re.sub(r"[.~]", "", text.lower()).replace("^", " ^").replace("/", " / ").replace("-", " ").split()
-    if len(words) > 8:
+    parts = re.sub(r"[.~]", "", text.lower()).replace("^", " ^").replace("/", " / ").replace("-", " ").split()
+    if len(parts) > 8:
         return None
-    for word in words:
+    for word in parts:
         if word in _NO_UNIT or not (_UNIT_WORD.fullmatch(word) or word in UNITS or word in ("/", "^2", "^3")):
             return None
-    return " ".join(word if word in UNITS else word.rstrip("s") or word for word in words).replace(" ^", "^")
+    return " ".join(word if word in UNITS else word.rstrip("s") or word for word in parts).replace(" ^", "^")
 
 
 def measure(unit: str) -> tuple[str, Fraction]:
@@ -60,11 +63,11 @@ def measure(unit: str) -> tuple[str, Fraction]:
     >>> measure("cm^2")
     ('length^2', Fraction(1, 10000))
     """
-    words = unit.replace("square ", "").replace("cubic ", "").replace("sq ", "").split("^")
+    parts = unit.replace("square ", "").replace("cubic ", "").replace("sq ", "").split("^")
     power = 2 if "square" in unit or unit.startswith("sq ") else 3 if "cubic" in unit else 1
-    if len(words) == 2 and words[1].strip().isdigit() and len(words[1].strip()) == 1:
-        power = int(words[1])
-    name = words[0].strip()
+    if len(parts) == 2 and parts[1].strip().isdigit() and len(parts[1].strip()) == 1:
+        power = int(parts[1])
+    name = parts[0].strip()
     if name not in UNITS:
         return " ".join(word.rstrip("s") for word in name.split()) + f"^{power}", Fraction(1)
     dimension, factor = UNITS[name]
