@@ -24,7 +24,7 @@ _NUMBER = re.compile(
     (?P<unit>(?:\^\\circ\s?[CF]?$|(?:st|nd|rd|th)\b|\^?\{{?\s?\\text\{{[^{{}}]{{1,60}}\}}\s?\}}?(?:\^\d)?|\s(?:[A-Za-z]{{4,}}|[a-z]?[aeiou][a-z]+|{_SHORT_UNITS})[.]?(?![A-Za-z])(?:\^\d)?){{0,6}})""",
     re.VERBOSE,
 )
-_ORDINAL = re.compile(r"\^?\s*(?:st|nd|rd|th)")
+_ORDINAL = re.compile(r"\A\^?\s*(?:st|nd|rd|th)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +165,4 @@ def _plain_unit(text: str) -> str | None:
     if not text.strip():
         return ""
     words = re.sub(r"\\text\s?\{|[{}]|\^\\circ", " ", text)
-    return "" if _ORDINAL.fullmatch(words.strip()) else unit_name(words)
+    return unit_name(_ORDINAL.sub("", words.strip(), count=1))
