@@ -44,7 +44,8 @@ if kind == "lists":
         out.write(json.dumps({"id": i, "completions": [text(i + j) for j in range(8)], "answer": "4"}).encode() + b"\n")
 else:
     for i in range(rows):
-        out.write(json.dumps({"id": i // 4, "completion": text(i), "answer": "4"}).encode() + b"\n")
+        problem = i if kind == "boxes" else i // 4
+        out.write(json.dumps({"id": problem, "completion": text(i), "answer": "4"}).encode() + b"\n")
 """
 
 OWN = """
@@ -106,7 +107,7 @@ def test_long_rows_and_workers(measure: Measure) -> None:
 
 
 def test_answers_that_are_nearly_the_whole_completion(measure: Measure) -> None:
-    """The answers are remembered for the vote; one as long as a book must not be."""
+    """Answers are remembered for the vote; one as long as a book must not be."""
     summary, peak, streamed = measure(2000, 60_000, "boxes")
     assert streamed > 110
     assert summary["samples"] == 2000
