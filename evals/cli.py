@@ -12,6 +12,7 @@ from textwrap import dedent
 from types import FrameType
 from typing import Any
 
+from ..verifiers.types import UnusableVerifier
 from .errors import UsageError
 
 FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests")
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         print(f"rlvr {options.command}: {error}", file=sys.stderr)
+        return 2
+    except UnusableVerifier as error:
+        print(f"rlvr {options.command}: --verifier {options.verifier}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nrlvr {options.command}: stopped. {_how_to_continue(options)}", file=sys.stderr)
@@ -159,9 +163,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _bytes_of(files: Sequence[str]) -> int | None:
-    if "-" in files:
+    """The size of all files together, None where one is a pipe."""
+    if not all(Path(file).is_file() for file in files):
         return None
-    return sum(Path(file).stat().st_size for file in files if Path(file).exists())
+    return sum(Path(file).stat().st_size for file in files)
 
 
 def _count(text: str) -> int:

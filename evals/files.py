@@ -59,6 +59,8 @@ class Source:
         Raises UsageError when the file itself is broken (cut compression, wrong format).
         """
         if self.path == "-":
+            if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where it was closed
+                raise UsageError("standard input is closed")
             yield from self._rows(cast(io.BufferedReader, sys.stdin.buffer))
         else:
             with Path(self.path).open("rb") as file:
@@ -69,21 +71,23 @@ class Source:
         if on_disk and raw.peek(4)[:4] == b"PAR1":
             yield from self._parquet_rows()
             return
-        stream = opened(raw, seekable=on_disk)
-        if not on_disk and stream.peek(4)[:4] == b"PAR1":
-            raise UsageError(f"{self.name}: parquet cannot be read from a pipe; give the file's name")
         tell = raw.tell if on_disk else int
         number = 0
+        stream: BinaryIO | None = None
         while True:
             try:
+                stream = stream or opened(raw, seekable=on_disk)
                 line = stream.readline(MAX_LINE + 1)
+                if len(line) > MAX_LINE:
+                    _skip_to_line_end(stream)
             except (Broken, OSError) as error:
                 raise UsageError(f"{self.name}:{number + 1}: the compressed file is broken or cut: {error}") from None
+            if number == 0 and line.startswith(b"PAR1"):
+                raise UsageError(f"{self.name}: parquet cannot be read from a pipe; give the file's name")
             if not line:
                 return
             number += 1
             if len(line) > MAX_LINE:
-                _skip_to_line_end(stream)
                 bad = self._bad(number, f"a line of more than {MAX_LINE >> 20} MiB is no row")
                 yield Line(number, bad, tell())
             elif not line.isspace():

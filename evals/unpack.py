@@ -22,7 +22,7 @@ class Broken(Exception):
     """The compressed data ends in the middle or makes no sense."""
 
 
-def opened(raw: io.BufferedReader, *, seekable: bool) -> io.BufferedReader:
+def opened(raw: BinaryIO, *, seekable: bool) -> BinaryIO:
     """The bytes of a stream, unpacked where its first bytes say that it is compressed."""
     head = raw.read(4)
     if seekable:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from .process import Child, ChildDied, FrameChannel
-from .types import Completion, Problem, Verdict, Verifier, not_judged
+from .types import Completion, Problem, UnusableVerifier, Verdict, Verifier, not_judged
 
 TIMEOUT_S = 60.0
 _START_S = 300.0
@@ -59,7 +59,20 @@ def judge(verifier: Verifier, problem: Problem, completion: Completion) -> Verdi
         return not_judged("verifier_raised", _one_line(error))
     if not isinstance(verdict, Verdict):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's function may not be typed
         return not_judged("verifier_raised", f"the verifier returned {type(verdict).__name__}, not a Verdict")
-    return verdict
+    return _plain(verdict)
+
+
+def _plain(verdict: Verdict) -> Verdict:
+    """The same with a score that is a float and an answer that is text, whatever they were made of."""
+    score: object = verdict.score
+    extracted: object = verdict.extracted
+    if (score is None or type(score) is float) and (extracted is None or type(extracted) is str):
+        return verdict
+    return replace(
+        verdict,
+        score=None if verdict.score is None else float(verdict.score),
+        extracted=None if extracted is None else str(extracted),
+    )
 
 
 def cores() -> int:
@@ -71,7 +84,8 @@ class WorkerPool:
     """Worker processes that hold one verifier, for callers that score again and again (a trainer, a service).
 
     One thread at a time. Use it as a context manager, or call `close`.
-    Raises ValueError for fewer than one worker, RuntimeError when a worker cannot start (the message says why).
+    Raises ValueError for fewer than one worker, UnusableVerifier (a RuntimeError) when a worker cannot
+    start or load the verifier: the message says why.
     """
 
     def __init__(self, verifier: Verifier, *, workers: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -81,7 +95,10 @@ class WorkerPool:
         if count < 1:
             raise ValueError(f"a pool needs at least one worker, not {count}")
         self.timeout_s = timeout_s
-        self._code: bytes = cloudpickle.dumps(verifier)  # pyright: ignore[reportUnknownMemberType]
+        try:
+            self._code: bytes = cloudpickle.dumps(verifier)  # pyright: ignore[reportUnknownMemberType]
+        except Exception as error:
+            raise UnusableVerifier(f"the verifier cannot be sent to a worker process: {_one_line(error)}") from error
         self._workers: list[_Worker] = []
         try:
             for _ in range(count):
@@ -145,9 +162,9 @@ class _Worker:
         try:
             problem = self.child.receive(_START_S)
         except ChildDied as death:
-            raise RuntimeError(f"a worker process could not start ({death}); its error output is above") from None
+            raise UnusableVerifier(f"a worker process could not start ({death}); its error output is above") from None
         if problem:
-            raise RuntimeError(f"a worker process could not load the verifier: {problem.decode()}")
+            raise UnusableVerifier(f"a worker process could not load the verifier: {problem.decode()}")
 
     def give(self, items: list[_Item]) -> None:
         self.queue.extend(items)

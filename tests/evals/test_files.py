@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -469,6 +470,23 @@ def test_a_line_that_is_too_long_costs_itself_alone(
     for line in (lines[1], lines[3]):
         assert isinstance(line.row, BadRow)
         assert f"in.jsonl:{line.number}: a line of more than 1 MiB" in str(line.row)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_a_file_that_is_cut_inside_a_line_that_is_too_long(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_LINE", 1 << 16)
+    monkeypatch.setattr(files, "_SKIP", 1000)
+    data = b'{"a": 1}\n{"a": "' + random.Random(1).randbytes(1 << 19).hex().encode() + b'"}\n'
+    packed = (members if kind == "gzip" else frames)(data)
+    path = tmp_path / "cut"
+    path.write_bytes(packed[: len(packed) // 2])
+    got: list[Line] = []
+    with pytest.raises(UsageError, match=r"cut:2: the compressed file is broken or cut"):
+        got.extend(Source(str(path)).lines())
+    path.write_bytes(packed)
+    assert [type(line.row) for line in Source(str(path)).lines()] == [dict, BadRow]
 
 
 def test_the_longest_line_that_is_allowed(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -427,7 +427,7 @@ CHAT = [{"role": "assistant", "content": "4"}]
 BAD_ROWS: list[tuple[str, bytes, str, str]] = [
     # what, the line, the place after the line number, what else must be said
     ("no JSON", b"hello\n", ":1", "not JSON"),
-    ("cut JSON", GOOD[0][:30] + b"\n", ":24", "not JSON: Unterminated string"),
+    ("cut JSON", GOOD[0][:30] + b"\n", ":25", "not JSON: Unterminated string"),
     ("a list", b"[1]\n", ":1", "a row is a JSON object, not a list"),
     ("NUL bytes", b'{"completion": "\0"}\n', ":17", "NUL byte"),
     ("only NUL bytes", b"\0\0\0\n", ":1", "not JSON"),

@@ -326,9 +326,9 @@ def test_split_thought(text, expected):
 
 FRAGMENTS = [
     r"\boxed{", r"\fbox{", r"\boxed ", r"\boxed", "{", "}", "\\", r"\{", r"\}", "$", "$$", r"\(", r"\)", r"\[", r"\]",
-    "<answer>", "</answer>", "####", "A:", "\nA: ", "Answer:", "the answer is ", "**", "答案：", ", ", " and ", r"\quad",
-    r"\text{or}", "\0", "\ud800", "\udfff", "\n   ", "1", "1,234", ".", "{" * 50, "}" * 50, "$" * 50, "\\" * 51,
-    " " * 30, r"\boxed{" * 70, "\n  " * 30, "<answer>" * 20, *END_OF_THOUGHT,
+    "<answer>", "</answer>", "####", "A:", "\nA: ", "Answer:", "the answer is ", "**", "答案：", ", ", " and ",
+    r"\quad", r"\text{or}", "\0", "\ud800", "\udfff", "\n   ", "1", "1,234", ".", "{" * 50, "}" * 50, "$" * 50,
+    " " * 30, "\\" * 51, r"\boxed{" * 70, "\n  " * 30, "<answer>" * 20, *END_OF_THOUGHT,
 ]  # fmt: skip
 HOSTILE = st.lists(
     st.one_of(

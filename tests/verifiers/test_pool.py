@@ -743,7 +743,7 @@ ORPHANS = """
     from rlvr.verifiers import Completion, Problem, Verdict, WorkerPool, verify_math
 
     def verifier(problem, completion):
-        print("at work", flush=True, file=sys.stderr)
+        os.write(2, b"at work\\n")
         if completion.text == "loop":
             while True:
                 pass
@@ -776,6 +776,7 @@ def test_workers_die_with_their_caller(doing, tmp_path):
             while len(workers := descendants(caller.pid)) < wanted and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert len(workers) == wanted
+            time.sleep(2)  # so that what has just started is at its work
         finally:
             caller.kill()
     try:
