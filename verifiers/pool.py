@@ -55,7 +55,7 @@ def judge(verifier: Verifier, problem: Problem, completion: Completion) -> Verdi
         verdict = verifier(problem, completion)
     except ValueError as error:
         return not_judged("malformed_problem", _one_line(error))
-    except Exception as error:  # noqa: BLE001 - anybody's verifier may raise anything; one verdict, never the run
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's verifier raises anything; one verdict, not the run
         return not_judged("verifier_raised", _one_line(error))
     if not isinstance(verdict, Verdict):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's function may not be typed
         return not_judged("verifier_raised", f"the verifier returned {type(verdict).__name__}, not a Verdict")
@@ -195,13 +195,20 @@ class _Run:
     def verdicts(self) -> Iterator[Verdict]:
         while True:
             while self.given in self.done:
+                before = time.monotonic()
                 yield self.done.pop(self.given)
                 self.given += 1
+                self._forgive(time.monotonic() - before)
             self._dispatch()
             busy = [worker for worker in self.workers if worker.busy]
             if not busy and self.exhausted and not self.again and not self.alone:
                 return
             self._collect(busy)
+
+    def _forgive(self, pause_s: float) -> None:
+        """What the caller takes between two verdicts counts against nobody: meanwhile no answer was read."""
+        for worker in self.workers:
+            worker.since += pause_s
 
     def _dispatch(self) -> None:
         """Give idle workers something to do. An item that timed out runs when nothing else does."""
@@ -251,6 +258,7 @@ class _Run:
             try:
                 if worker.child in ready:
                     worker.child.fill()
+                    worker.since = time.monotonic()
                     self._take(worker)
             except ChildDied as death:
                 self._crashed(worker, str(death))
@@ -262,7 +270,6 @@ class _Run:
     def _take(self, worker: _Worker) -> None:
         while (frame := worker.child.take()) is not None:
             self.done[worker.queue.popleft().index] = pickle.loads(frame)
-            worker.since = time.monotonic()
 
     def _timed_out(self, worker: _Worker) -> None:
         item = self._restart(worker)

@@ -669,20 +669,19 @@ def test_what_json_has_no_type_for_is_written_as_text(table: Callable[..., Path]
     assert json.loads(dump_line(row)) == {"when": "1970-01-01 00:00:00"}
 
 
-def deepest(row: Callable[[int], Row | BadRow | None]) -> int:
-    """The deepest nesting that is still read as a row."""
-    return max(depth for depth in range(1, 1200) if isinstance(row(depth), dict))
-
-
 def test_a_row_that_can_be_read_can_be_written() -> None:
     """Else a row near the limit of nesting would end the run when its verdict is written."""
 
-    def read_row(depth: int) -> Row | BadRow | None:
-        return from_stdin(b'{"a":' + b"[" * depth + b"]" * depth + b"}")[0].row
+    def read_row(depth: int) -> Row | BadRow:
+        return from_stdin(b'{"id": 1, "a":' + b"[" * depth + b"]" * depth + b', "x": 2}')[0].row
 
-    depth = deepest(read_row)
-    row = read_row(depth)
-    assert json.loads(dump_line({"id": 1, "own": row, "x": 1})) == {"id": 1, "own": row, "x": 1}
+    low, high = 1, 1 << 20  # a depth that is read, one that is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if isinstance(read_row(middle), dict) else (low, middle)
+    assert low > 100
+    row = read_row(low)
+    assert dump_line(row) == b'{"id":1,"a":' + b"[" * low + b"]" * low + b',"x":2}\n'
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,19 @@ def summary_of(run: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     return json.loads(run.stdout)
 
 
+def deepest(read: Callable[[int], object]) -> int:
+    """The deepest nesting that this Python's `json` reads."""
+    low, high = 1, 1 << 20
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            read(middle)
+            low = middle
+        except RecursionError:
+            high = middle
+    return low
+
+
 def complaint(run: "subprocess.CompletedProcess[str]") -> str:
     """The one line that a run with --quiet ends with when something is the user's to mend."""
     assert run.returncode == 2, (run.returncode, run.stderr)
@@ -285,7 +298,8 @@ def test_no_text(rlvr: Rlvr, write_rows: Write, out: Path) -> None:
 def test_rows_near_the_limit_of_nesting_are_read_and_written_or_refused(
     rlvr: Rlvr, write_rows: Write, out: Path
 ) -> None:
-    depths = range(850, 1050)
+    limit = deepest(lambda depth: json.loads("[" * depth + "]" * depth))
+    depths = range(limit - 150, limit + 50)
     path = write_rows(
         b"".join(b'{"id":%d,"completion":"A: 4","answer":"4","a":%b%b}\n' % (d, b"[" * d, b"]" * d) for d in depths)
     )
@@ -432,7 +446,7 @@ BAD_ROWS: list[tuple[str, bytes, str, str]] = [
     ("NUL bytes", b'{"completion": "\0"}\n', ":17", "NUL byte"),
     ("only NUL bytes", b"\0\0\0\n", ":1", "not JSON"),
     ("invalid UTF-8", b'{"completion": "\xff"}\n', ":17", "not UTF-8: byte 0xff"),
-    ("too deep", b'{"completion":' + b"[" * 5000 + b"]" * 5000 + b"}\n", "", "nested too deeply"),
+    ("too deep", b'{"completion":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "", "nested too deeply"),
     ("no completion", b'{"id": "x", "answer": "4"}\n', "", "no column 'completion'; columns here: 'id', 'answer'"),
     ("no gold", b'{"id": "x", "completion": "4"}\n', "", "no column 'answer'; columns here: 'id', 'completion'"),
     ("gold null", bad(answer=None), "", "column 'answer': no gold answer (null)"),

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from .normalize import canonical, text_key
-from .number import agree, read_number
+from .number import agree, read_number, without_unit
 from .symbolic import TailMemory, TailTimeout, TailUnavailable, symbolically_equal
 
 # Past this many characters an answer of another length than the gold's is not worth a parser's time.
@@ -22,6 +22,8 @@ _VARIABLE = re.compile(r"\\[A-Za-z]+|([A-Za-z])")
 _SEVERAL = re.compile(
     r"\\pm|\\mp|\\(?:text\s?\{\s*)?(?:or|and)\b|\b(?:or|and|to)\b|[;,]|\\(?:leq|geq|neq)|[<>]|\\in\b|\\cup|\\\{"
 )
+_SEPARATOR = re.compile(r"[,;]|\b(?:or|and)\b")
+_BRACKETED = re.compile(r"[(\[{][^()\[\]{}]*[)\]}]")
 _WORDS = re.compile(r"(?:\\text\s?\{[^{}\\]{2,}\}|[A-Za-z]{3,}+[.]?|[\s,'-])++")
 
 
@@ -36,7 +38,7 @@ class Outcome:
 
 def compare(gold: str, answer: str, *, timeout_s: float) -> Outcome:
     """Compare two answers as they stand in a box. `timeout_s` bounds the symbolic tail, in processor seconds."""
-    gold, answer = canonical(gold), _exact_part(canonical(answer))
+    gold, answer = _exact_part(canonical(gold)), _exact_part(canonical(answer))
     return (
         _by_text(gold, answer)
         or _by_number(gold, answer)
@@ -83,7 +85,10 @@ def _by_chain(gold: str, answer: str, timeout_s: float) -> Outcome | None:
 
 def _by_shape(gold: str, answer: str) -> Outcome | None:
     """What no algebra is needed for: several answers to a question that has one, words, and sheer size."""
-    if read_number(_without_name(gold, answer)[0]) and _SEVERAL.search(_without_name(gold, answer)[1]):
+    bare_gold, bare_answer = _without_name(gold, answer)
+    if read_number(bare_gold) and _SEVERAL.search(bare_answer):
+        return Outcome(False, "several_answers")
+    if not _SEVERAL.search(bare_gold) and "=" not in gold and _SEPARATOR.search(_outside_brackets(bare_answer)):
         return Outcome(False, "several_answers")
     if _WORDS.fullmatch(gold) and _WORDS.fullmatch(answer):
         return Outcome(False, "different_text")
@@ -94,7 +99,7 @@ def _by_shape(gold: str, answer: str) -> Outcome | None:
 
 def _by_algebra(gold: str, answer: str, timeout_s: float) -> Outcome:
     try:
-        equal = symbolically_equal(gold, answer, timeout_s)
+        equal = symbolically_equal(without_unit(gold), without_unit(answer), timeout_s)
     except TailTimeout:
         return Outcome(None, "deadline")
     except TailMemory:
@@ -110,6 +115,14 @@ def _without_name(gold: str, answer: str) -> tuple[str, str]:
     if gold_name and answer_name and text_key(gold_name[0]) != text_key(answer_name[0]):
         return gold, answer
     return _behind(gold_name, gold), _behind(answer_name, answer)
+
+
+def _outside_brackets(text: str) -> str:
+    for _ in range(8):
+        text, count = _BRACKETED.subn("", text)
+        if not count:
+            break
+    return text
 
 
 def _behind(name: re.Match[str] | None, text: str) -> str:

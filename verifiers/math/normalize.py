@@ -32,6 +32,7 @@ _COMMANDS = {
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _TEXT_GROUP = re.compile(r"\\text\s?\{([^{}]*)\}")
+_COUNTS = re.compile(r"[\d,;=<>]|\b(?:or|and)\b")
 _NEGATIVE_SPACE = re.compile(r"\\!\s?")
 _SPACES = re.compile(r"\s+")
 _DEGREE = re.compile(r"\^\s?\{?\s?\^?\\circ\s?\}?|\^o\b")
@@ -40,7 +41,7 @@ _SHORT_FRAC = re.compile(rf"\\frac(?![A-Za-z]){_ARGUMENT}{_ARGUMENT}")
 _SHORT_SQRT = re.compile(r"\\sqrt\s?(\d|[A-Za-z](?![A-Za-z]))")
 _SINGLE = re.compile(r"(?<=[\^_])\{(\w)\}")
 _ANY_SPACE_BUT_BETWEEN_DIGITS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-_CHOICE = re.compile(r"\(([A-Z])\)(?:(?!\([A-Z]\)).)*", re.DOTALL)  # `(C) Plane` is the choice C
+_CHOICE = re.compile(r"\(([A-Z])\)(?:(?!\([A-Z]\)|\bor\b|\band\b|[,;/&]).)*", re.DOTALL)  # `(C) Plane` is C
 _PLAIN = re.compile(r"-?\d{1,4000}")
 
 
@@ -57,10 +58,11 @@ def canonical(text: str) -> str:
         text = text.translate(_UNICODE)
     text = text.replace("{,}", ",").replace("\\$", "").replace("$", "")
     if "\\" in text:
-        text = _NEGATIVE_SPACE.sub("", text)
+        text = _NEGATIVE_SPACE.sub("", text).replace("~", " ")
         text = _DEGREE.sub(r"^\\circ ", _COMMAND.sub(_respell, text))
         text = _SHORT_FRAC.sub(_braced_frac, text)
         text = _SHORT_SQRT.sub(r"\\sqrt{\1}", text)
+        text = _TEXT_GROUP.sub(_bare_if_it_counts, text)
     if "^" in text or "_" in text:
         text = _SINGLE.sub(r"\1", text)
     return _SPACES.sub(" ", text).strip().rstrip(".").rstrip()
@@ -76,11 +78,17 @@ def text_key(canonical_text: str) -> str:
     text = _TEXT_GROUP.sub(r" \1 ", canonical_text)
     choice = _CHOICE.fullmatch(text.strip())
     text = choice[1] if choice else _ANY_SPACE_BUT_BETWEEN_DIGITS.sub("", text)
+    text = text.rstrip(".")
     return text.lower() if len(text) > 1 and text.isalpha() else text
 
 
 def _respell(command: re.Match[str]) -> str:
     return _COMMANDS.get(command[1], command[0])
+
+
+def _bare_if_it_counts(group: re.Match[str]) -> str:
+    """Digits and separators count wherever they stand: `42\\text{, 43}` is two answers."""
+    return f" {group[1]} " if _COUNTS.search(group[1]) else group[0]
 
 
 def _braced_frac(fraction: re.Match[str]) -> str:

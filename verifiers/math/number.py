@@ -11,8 +11,8 @@ _INTEGER = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\s\d{3})+|\d+"
 _NUMBER = re.compile(
     rf"""(?P<sign>[-+]?)\s?[€£¥]?\s?
     (?: (?P<whole>{_INTEGER})? \s? \\frac\{{\s?(?P<top>[-+]?\d+)\s?\}}\{{\s?(?P<bottom>[-+]?\d+)\s?\}}
-      | (?P<over>{_INTEGER}) \s? / \s? (?P<under>\d+)
       | (?P<mixed>\d+)\s(?P<mixed_top>\d+)/(?P<mixed_bottom>\d+)
+      | (?P<over>{_INTEGER}) \s? / \s? (?P<under>\d+)
       | (?P<ten>10)\^\{{?(?P<ten_power>[-+]?\d{{1,4}})\}}?
       | (?P<integer>{_INTEGER})? (?:\.(?P<decimals>\d*))?
         (?: \s?(?:\\times|\\cdot|\*)\s?10\^\{{?(?P<power>[-+]?\d{{1,4}})\}}? | [eE](?P<e>[-+]?\d{{1,4}}) )?
@@ -21,7 +21,18 @@ _NUMBER = re.compile(
     (?P<unit>(?:\^\\circ\s?[CF]?$|(?:st|nd|rd|th)\b|\^?\{{?\s?\\text\{{[^{{}}]{{1,60}}\}}\s?\}}?(?:\^\d)?|\s[A-Za-z]{{2,}}[.]?(?:\^\d)?){{0,6}})""",
     re.VERBOSE,
 )
-_NOT_A_UNIT = re.compile(r"\b(?:and|or|to|mod|base|pm|if|for|when|where|times|sin|cos|tan|log|ln|pi|sqrt)\b")
+_NO_UNITS = frozenset(
+    """and or to mod base pm if for when where times sin cos tan log ln pi sqrt half halves third thirds quarter
+    quarters tenth tenths hundredth hundredths thousandth thousandths dozen hundred thousand million billion trillion
+    squared cubed more less than not minus plus over undefined none""".split()  # noqa: SIM905
+)
+_SHORT_UNITS = frozenset(
+    """cm mm km dm nm in ft yd mi kg mg lb lbs oz hr hrs min sec ms ml mL dL kL mph kph deg rad st nd rd th sq am pm cu
+    per yen won pts day ton mol Hz kHz kW kWh eV""".split()  # noqa: SIM905
+)
+_UNIT_AT_END = re.compile(r"(?:\s?\\text\s?\{[^{}]{1,60}\}(?:\^\d)?){1,6}$")
+_TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
+_LETTER_UNITS = frozenset("mgshlLNJWVAKCF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,18 @@ def read_number(canonical_text: str) -> Number | None:
     return _decimal(fields, sign, percent, unit)
 
 
+def without_unit(canonical_text: str) -> str:
+    r"""The text without a unit at its end, for parsers that know none; other words stay, as the letters that they are.
+
+    >>> without_unit(r"3x\text{ cm}^2")
+    '3x'
+    """
+    unit = _UNIT_AT_END.search(canonical_text)
+    if unit and unit.start() and _plain_unit(unit[0]):
+        canonical_text = canonical_text[: unit.start()]
+    return _TEXT.sub(r" \1 ", canonical_text).strip()
+
+
 def same_value(a: Number, b: Number) -> bool:
     """Exactly the same rational number, whatever the units."""
     if isinstance(a.numerator, str) or isinstance(b.numerator, str):
@@ -122,6 +145,8 @@ def _fraction(fields: dict[str, str | None], sign: int, percent: bool, unit: str
     if len(whole) + len(top) + len(bottom) > MAX_DIGITS or int(bottom) == 0:
         return None
     denominator = int(bottom)
+    if fields["mixed"] and int(top) >= denominator:
+        return None  # neither a mixed number nor, for sure, a thousand
     if whole != "0" and (int(top) < 0 or denominator < 0):
         return None  # `2\frac{-1}{3}` is a product, not a mixed number
     numerator = int(whole) * denominator + int(top)
@@ -156,7 +181,19 @@ def _plain_unit(text: str) -> str | None:
     r"""`\text{ square  units}` as `square unit`; None where the words are not a unit."""
     if not text:
         return ""
-    words = re.sub(r"\\text\{|[{}.]|\\circ", " ", text.lower())
-    if _NOT_A_UNIT.search(words):
+    words = re.sub(r"\\text\{|[{}.]|\\circ", " ", text)
+    names = re.findall(r"[^\W\d_]+", words)
+    in_text = "\\text" in text
+    if any(not _may_be_unit(name, in_text=in_text) for name in names):
         return None
+    words = words.lower()
     return " ".join(word.rstrip("s") or word for word in words.replace("^", " ^").split())
+
+
+def _may_be_unit(name: str, *, in_text: bool) -> bool:
+    """A word of four letters or more, or one of the short ones that are units; single letters only in `\\text{…}`."""
+    if name.lower() in _NO_UNITS:
+        return False
+    if len(name) == 1:
+        return in_text and name in _LETTER_UNITS
+    return len(name) > 3 or name in _SHORT_UNITS or (in_text and len(name) > 1)

@@ -45,6 +45,8 @@ def equivalent(a: str, b: str, *, timeout_s: float = TIMEOUT_S) -> bool | None:
     >>> equivalent(r"\frac{1}{2}", "0.5"), equivalent("1", "2")
     (True, False)
     """
+    if a == b:
+        return True
     if max(len(a), len(b)) > MAX_PARSED:
         return canonical(a) == canonical(b)
     first, second = sorted((a, b))
