@@ -13,6 +13,7 @@ from textwrap import dedent
 from types import FrameType
 from typing import Any
 
+from ..verifiers.types import UnusableVerifier
 from .errors import UsageError
 
 FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests")
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         print(f"rlvr {options.command}: {error}", file=sys.stderr)
+        return 2
+    except UnusableVerifier as error:
+        print(f"rlvr {options.command}: --verifier {options.verifier}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nrlvr {options.command}: stopped. {_how_to_continue(options)}".rstrip(), file=sys.stderr)
@@ -255,9 +259,10 @@ def _with_dashes(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _bytes_of(files: Sequence[str]) -> int | None:
-    if "-" in files:
+    """The size of all files together, None where one is a pipe."""
+    if not all(Path(file).is_file() for file in files):
         return None
-    return sum(Path(file).stat().st_size for file in files if Path(file).exists())
+    return sum(Path(file).stat().st_size for file in files)
 
 
 def _count(text: str) -> int:

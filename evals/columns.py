@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import isfinite
 from typing import Any, Literal, cast
 
 from ..verifiers.types import Completion, Problem
@@ -72,8 +73,9 @@ class RowReader:
             own = {**row, **{name: row[name][position] for name in parallel}}
             if shape == "list":
                 own[column] = cast(list[object], row[column])[position]
-            index = given if isinstance(given, int) and shape != "list" else None
-            sourced = own.get(picks["source"] or "")
+            numbered = isinstance(given, int) and not isinstance(given, bool) and shape != "list"
+            index = given if numbered else None
+            sourced = _value(own, picks["source"])
             source = sourced if isinstance(sourced, str) else None
             finished = _finished(own, picks) if item.finished is None else item.finished
             yield Sample(
@@ -94,12 +96,12 @@ class RowReader:
 
     def _problem(self, row: Row, picks: Picks, line: int) -> Problem:
         answer = self._answer(row, picks, line)
-        prompt = _text_of_prompt(row.get(picks["prompt"] or ""))
+        prompt = _text_of_prompt(_value(row, picks["prompt"]))
         return Problem(
             id=self._id(row, picks, prompt, answer, line),
             prompt=prompt,
             answer=answer,
-            tests=row.get(picks["tests"] or ""),
+            tests=_value(row, picks["tests"]),
         )
 
     def _bad(self, line: int, message: str) -> BadRow:
@@ -107,11 +109,13 @@ class RowReader:
 
     def _find(self, row: Row, line: int) -> Picks:
         picks: dict[str, str | None] = {}
+        # What an option gives to one role is not picked for another; but any column may tell problems apart too.
+        taken = {column for role, column in self._overrides.items() if role != "id"}
         for role, names in ALIASES.items():
             override = self._overrides.get(role)
             if override is not None and override not in row:
                 raise self._bad(line, self._missing(role, row, override))
-            picks[role] = override or next((name for name in names if name in row), None)
+            picks[role] = override or next((name for name in names if name in row and name not in taken), None)
         return picks
 
     def _missing(self, role: str, row: Row, column: str | None) -> str:
@@ -158,14 +162,14 @@ class RowReader:
         value = row[column]
         if isinstance(value, str):
             return value
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
             return repr(value)
         raise self._bad(line, f"column {column!r}: is {json_type(value)}; a gold answer is text or a number")
 
     def _id(self, row: Row, picks: Picks, prompt: str | None, answer: str | None, line: int) -> str:
         column = picks["id"]
         if column is None:
-            told_apart = f"{prompt}\0{answer}".encode("utf-8", "surrogatepass")
+            told_apart = repr((prompt, answer)).encode("utf-8", "surrogatepass")
             return blake2b(told_apart, digest_size=6).hexdigest()
         value = row.get(column)
         if isinstance(value, str | int) and not isinstance(value, bool):
@@ -181,6 +185,10 @@ class _Item:
 
 
 _SHAPES: Mapping[Shape | None, str] = {"text": "text", "list": "a list of completions", "chat": "a chat message list"}
+
+
+def _value(row: Row, column: str | None) -> Any:
+    return None if column is None else row.get(column)
 
 
 def _is_chat(values: Sequence[object]) -> bool:
@@ -210,15 +218,15 @@ def _finish(value: object) -> bool | None:
     """False when cut at the length limit, True when it ended by itself, None when nobody knows."""
     if isinstance(value, bool):
         return value
-    return value not in CUT if isinstance(value, str) and value else None
+    return value.lower() not in CUT if isinstance(value, str) and value else None
 
 
 def _finished(own: Row, picks: Picks) -> bool | None:
-    return _finish(own.get(picks["finished"] or ""))
+    return _finish(_value(own, picks["finished"]))
 
 
 def _tokens(own: Row, picks: Picks) -> int | None:
-    value: Any = own.get(picks["tokens"] or "")
+    value = _value(own, picks["tokens"])
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -1,19 +1,19 @@
 """Rows out of files: JSON lines (plain, gzip, zstandard, standard input) and parquet, one at a time."""
 
-import gzip
 import importlib
 import io
 import json
 import os
 import sys
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, BinaryIO, cast
 
 from .errors import BadRow, UsageError
+from .unpack import Broken, opened
 
 MAX_LINE = 256 << 20
 """Bytes; a longer line is not a row but a file without line ends."""
@@ -46,7 +46,7 @@ class Source:
     def fingerprint(self) -> dict[str, Any]:
         """What a continued run compares: name, size, a hash of the first and last 4 MiB. Standard input has none."""
         if self.bytes_total is None:
-            return {"name": "-"}
+            return {"name": Path(self.path).name}
         with Path(self.path).open("rb") as file:
             digest = blake2b(file.read(_EDGE), digest_size=16)
             file.seek(max(self.bytes_total - _EDGE, 0))
@@ -58,31 +58,38 @@ class Source:
 
         Raises UsageError when the file itself is broken (cut compression, wrong format).
         """
-        if self.bytes_total is None:
+        if self.path == "-":
+            if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where it was closed
+                raise UsageError("standard input is closed")
             yield from self._rows(cast(io.BufferedReader, sys.stdin.buffer))
         else:
             with Path(self.path).open("rb") as file:
                 yield from self._rows(file)
 
     def _rows(self, raw: io.BufferedReader) -> Iterator[Line]:
-        magic = raw.peek(4)[:4]
-        if magic == b"PAR1":
+        on_disk = self.bytes_total is not None
+        if on_disk and raw.peek(4)[:4] == b"PAR1":
             yield from self._parquet_rows()
             return
-        stream = _decompressed(raw, magic)
-        tell = raw.tell if self.bytes_total is not None else int
+        tell = raw.tell if on_disk else int
         number = 0
+        stream: BinaryIO | None = None
         while True:
             try:
+                stream = stream or opened(raw, seekable=on_disk)
                 line = stream.readline(MAX_LINE + 1)
-            except _broken_compression() as error:
+                if len(line) > MAX_LINE:
+                    _skip_to_line_end(stream)
+            except (Broken, OSError) as error:
                 raise UsageError(f"{self.name}:{number + 1}: the compressed file is broken or cut: {error}") from None
+            if number == 0 and line.startswith(b"PAR1"):
+                raise UsageError(f"{self.name}: parquet cannot be read from a pipe; give the file's name")
             if not line:
                 return
             number += 1
             if len(line) > MAX_LINE:
-                _skip_to_line_end(stream)
-                yield Line(number, self._bad(number, f"a line of more than {MAX_LINE >> 20} MiB is no row"), tell())
+                bad = self._bad(number, f"a line of more than {MAX_LINE >> 20} MiB is no row")
+                yield Line(number, bad, tell())
             elif not line.isspace():
                 yield Line(number, self._parse(line, number), tell())
 
@@ -95,7 +102,7 @@ class Source:
                 return self._bad(1, "is UTF-16; JSON lines are UTF-8 (iconv -f UTF-16 -t UTF-8)", 1)
             line = line.removeprefix(b"\xef\xbb\xbf")
         try:
-            text = line.decode()
+            text = line.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             return self._bad(number, f"not UTF-8: byte 0x{line[error.start]:02x}", error.start + 1)
         try:
@@ -167,32 +174,14 @@ def _skip_to_line_end(stream: BinaryIO) -> None:
             return
 
 
-def _broken_compression() -> tuple[type[Exception], ...]:
-    """What decompressors raise on a broken or cut file; zstandard's own only where it was imported."""
-    zstandard = sys.modules.get("zstandard")
-    return (EOFError, OSError, zlib.error, *([zstandard.ZstdError] if zstandard else []))
-
-
-def _size(path: str) -> int:
-    """Bytes of a file that can be read. Raises UsageError for anything else."""
+def _size(path: str) -> int | None:
+    """Bytes of a file that can be read, None for a pipe. Raises UsageError for anything else."""
     try:
-        size = Path(path).stat().st_size
+        status = Path(path).stat()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     if Path(path).is_dir():
         raise UsageError(f"{path}: is a directory; name the files in it, e.g. {path}/*.jsonl")
     if not os.access(path, os.R_OK):
         raise UsageError(f"{path}: permission denied")
-    return size
-
-
-def _decompressed(raw: io.BufferedReader, magic: bytes) -> BinaryIO:
-    """The lines of a stream, told by its first bytes, so that standard input may be compressed too."""
-    if magic[:2] == b"\x1f\x8b":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
-    if magic == b"\x28\xb5\x2f\xfd":
-        import zstandard
-
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-        return io.BufferedReader(cast(io.RawIOBase, reader), 1 << 20)
-    return raw
+    return status.st_size if S_ISREG(status.st_mode) else None

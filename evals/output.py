@@ -6,6 +6,7 @@ options is refused with the difference shown.
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from .files import Row, dump_line
 
 FLUSH_S = 1.0
 WRITTEN = ("id", "sample", "score", "status", "reason", "extracted", "parts")
+_OURS = frozenset({*WRITTEN, "detail"})
 
 
 class ScoredFile:
@@ -29,11 +31,13 @@ class ScoredFile:
     def __init__(self, path: Path, run: Mapping[str, Any], *, with_text: bool) -> None:
         self.path = path
         self._with_text = with_text
-        self._manifest = path.with_name(path.name + ".run.json")
+        self._manifest = path.parent / (path.name + ".run.json")
         if path.suffix in (".gz", ".zst", ".parquet"):
             raise UsageError(f"{path}: --out writes plain JSON lines, so that a stopped run can continue")
+        if path.is_dir():
+            raise UsageError(f"{path}: Is a directory")
         try:
-            self._file: BinaryIO = path.open("r+b" if path.exists() else "w+b")
+            self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
         try:
@@ -54,10 +58,9 @@ class ScoredFile:
                 try:
                     row = cast(Row, json.loads(line))
                     verdict = read_verdict(row)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise UsageError(
-                        f"{self.path}:{number}: not a row that rlvr wrote ({error}); choose another --out"
-                    ) from None
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    message = f"{self.path}:{number}: not a row that rlvr wrote ({error}); choose another --out"
+                    raise UsageError(message) from None
                 end += len(line)
                 yield row, verdict
         self._file.seek(end)
@@ -83,11 +86,12 @@ class ScoredFile:
 
     def _check(self, run: Row) -> None:
         run = json.loads(json.dumps(run))
-        if self._manifest.exists():
-            try:
-                before = cast(Row, json.loads(self._manifest.read_text(encoding="utf-8")))
-            except ValueError:
-                raise UsageError(f"{self._manifest}: is broken; remove it and {self.path} to start again") from None
+        if not self._file.read(1):  # nothing was written yet: whatever was tried before, this run may begin
+            scratch = self._manifest.with_name(self._manifest.name + ".new")
+            scratch.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+            scratch.replace(self._manifest)
+        elif self._manifest.exists():
+            before = self._read_manifest()
             changed = [key for key in sorted(before.keys() | run.keys()) if before.get(key) != run.get(key)]
             if changed:
                 lines = "".join(f"\n  {key}: {before.get(key)!r} then, {run.get(key)!r} now" for key in changed)
@@ -95,10 +99,17 @@ class ScoredFile:
                     f"{self.path}: holds another run, which this one cannot continue:{lines}\n"
                     f"Choose another --out, or remove {self.path} and {self._manifest.name} to start again."
                 )
-        elif self._file.read(1):
-            raise UsageError(f"{self.path}: exists and is not a run of ours; choose another --out or remove it")
         else:
-            self._manifest.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+            raise UsageError(f"{self.path}: exists and is not a run of ours; choose another --out or remove it")
+
+    def _read_manifest(self) -> Row:
+        try:
+            before: object = json.loads(self._manifest.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            before = None
+        if not isinstance(before, dict):
+            raise UsageError(f"{self._manifest}: is broken; remove it and {self.path} to start again")
+        return cast(Row, before)
 
 
 def out_row(sample: Sample, index: int, verdict: Verdict, *, with_text: bool) -> Row:
@@ -108,10 +119,13 @@ def out_row(sample: Sample, index: int, verdict: Verdict, *, with_text: bool) ->
     if with_text:
         ours = all(name in sample.own for name in WRITTEN)
         for name, value in sample.own.items():
-            if name not in WRITTEN:
+            if name not in _OURS:
                 row[name] = value
             elif not ours and (name != "id" or str(value) != sample.problem.id):
-                row[f"input_{name}"] = value
+                kept = f"input_{name}"
+                while kept in sample.own:
+                    kept = f"input_{kept}"
+                row[kept] = value
     return {**row, "id": sample.problem.id, "sample": index, **verdict_row(verdict)}
 
 

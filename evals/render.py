@@ -4,6 +4,7 @@ import sys
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +22,7 @@ class Terminal(Listener):
     def __init__(
         self, bytes_total: int | None, *, quiet: bool = False, doing: str = "scoring", unit: str = "samples"
     ) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._quiet = quiet
         self._samples = 0
         shown = self._console.is_terminal and not quiet
@@ -46,6 +47,11 @@ class Terminal(Listener):
             self._console.print(line, markup=False)
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would exit with 1; that nobody reads any further is no fault
+
+
 class _Samples(ProgressColumn):
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -59,7 +65,7 @@ class _Samples(ProgressColumn):
 
 def print_summary(summary: Summary) -> None:
     """The summary on standard output; colours on a terminal only."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = _Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
     per_problem = summary["samples_per_problem"]
     each = str(per_problem["min"])
     if per_problem["min"] != per_problem["max"]:
@@ -67,14 +73,14 @@ def print_summary(summary: Summary) -> None:
     console.print()
     console.print(
         f"[bold]{summary['samples']:,}[/] samples of [bold]{summary['problems']:,}[/] problems "
-        f"({each} each), judged by [bold]{_escape(summary['verifier'])}[/] in {summary['seconds']:.2f} s"
+        f"({each} each), judged by [bold]{escape(summary['verifier'])}[/] in {summary['seconds']:.2f} s"
     )
     console.print()
     console.print(_numbers(summary))
     console.print()
     console.print(_statuses(summary))
     for note in summary["notes"]:
-        console.print(f"[dim]note:[/] {_escape(note)}")
+        console.print(f"[dim]note:[/] {escape(note)}")
     if summary["bad_rows"]:
         console.print(f"[dim]note:[/] {summary['bad_rows']:,} rows could not be read and are not counted above")
 
@@ -115,7 +121,7 @@ def _statuses(summary: Summary) -> Table:
             said = ", ".join(f"{r['reason']} {r['count']:,}" for r in reasons)
             colour = _COLOURS.get(status, "yellow")
             share = f"{count / summary['samples']:.1%}"
-            table.add_row(f"[{colour}]{status}[/]", f"{count:,}", share, f"[dim]{_escape(said)}[/]")
+            table.add_row(f"[{colour}]{status}[/]", f"{count:,}", share, f"[dim]{escape(said)}[/]")
     missing = summary["not_judged"]
     share = f"{missing / summary['samples']:.1%}"
     table.add_row("[dim]not judged[/]", f"{missing:,}", share, "[dim]score None, whatever the status[/]")
@@ -124,7 +130,3 @@ def _statuses(summary: Summary) -> Table:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")

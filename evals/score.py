@@ -15,7 +15,7 @@ from ..verifiers.pool import TIMEOUT_S, cores, score_many
 from ..verifiers.types import Completion, Problem, Verdict
 from .columns import RowReader, Sample
 from .errors import BadRow, UsageError
-from .files import Row, Source, dump_line
+from .files import Line, Row, Source, dump_line
 from .output import WRITTEN, ScoredFile
 from .summary import Summary, summarise
 from .tally import Tally
@@ -98,7 +98,7 @@ class _Input:
         self.sources = [Source(path) for path in options.files]
         self.columns: list[dict[str, str]] = []
         self.bad_rows = 0
-        self.error: BadRow | None = None
+        self.error: UsageError | None = None
         self.bytes_done = 0
         self._golds = array("q")  # by problem number
 
@@ -115,7 +115,7 @@ class _Input:
         before = 0
         for place, source in enumerate(self.sources):
             reader = RowReader(source.name, self._options.fields, needs_answer=self._needs_answer)
-            for line in source.lines():
+            for line in self._lines(source):
                 self.bytes_done = before + line.offset
                 try:
                     if isinstance(line.row, BadRow):
@@ -132,7 +132,17 @@ class _Input:
                 if len(self.columns) <= place:
                     self._say_columns(place, reader)
                 yield from samples
+            if self.error is not None:
+                return
+            if len(self.columns) <= place:
+                self._progress.say(f"{source.name}: no rows to score")
             before += source.bytes_total or 0
+
+    def _lines(self, source: Source) -> Iterator[Line]:
+        try:
+            yield from source.lines()
+        except UsageError as error:  # the file itself is broken; what came before is judged first
+            self.error = error
 
     def _say_columns(self, place: int, reader: RowReader) -> None:
         picks = {role: name for role, name in (reader.picks or {}).items() if name is not None}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..verifiers import equivalent, verify_format, verify_language, verify_math
-from ..verifiers.types import Verifier
+from ..verifiers.types import Completion, Problem, Verifier
 from .errors import UsageError
 
 Equivalent = Callable[[str, str], bool | None]
@@ -50,9 +50,12 @@ def choose_verifier(name: str, options: Sequence[str]) -> Chosen:
     values = _options(name, function, options)
     identity: dict[str, Any] = {"name": name, "options": values}
     if built_in is None:
-        identity["file"] = _file_hash(function)
+        identity["file"] = _file_hash(name.partition(":")[0])
+    bound = cast(Verifier, partial(function, **values) if values else function)
+    if built_in is not None:
+        _try_options(name, bound)
     return Chosen(
-        verifier=cast(Verifier, partial(function, **values) if values else function),
+        verifier=bound,
         needs_answer=name == "math",
         votes=None if name in ("format", "language") else equivalent,
         bounded=built_in is not None,
@@ -70,8 +73,10 @@ def _imported(name: str) -> Callable[..., Any]:
         sys.path.insert(0, here)  # as `python -m` does, so that a file in this folder is found
     try:
         found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"--verifier {name}: cannot import {module_name} from {here}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported; it is the user's
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        message = " ".join(f"{kind}{error}".split())
+        raise UsageError(f"--verifier {name}: cannot import {module_name} from {here}: {message}") from None
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise UsageError(f"--verifier {name}: {module_name} has no {attribute!r}")
@@ -107,12 +112,15 @@ def _keyword_only(function: Callable[..., Any]) -> list[str] | None:
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
-def _file_hash(function: object) -> str | None:
-    """The hash of the file that a verifier's code stands in; None where there is no file."""
-    code: Any = getattr(function, "func", function)
-    described = inspect.isroutine(code) or inspect.isclass(code)
+def _try_options(name: str, verifier: Verifier) -> None:
+    """Built-in verifiers check their options on every call: one call now says what is wrong with them."""
     try:
-        path = inspect.getsourcefile(cast(Any, code if described else type(code)))
-    except TypeError:
-        return None
+        verifier(Problem("options", answer="1"), Completion("\\boxed{1}"))
+    except (ValueError, TypeError, ImportError) as error:
+        raise UsageError(f"--verifier {name}: {error}") from None
+
+
+def _file_hash(module_name: str) -> str | None:
+    """The hash of the file of an imported module; None where there is no file."""
+    path = getattr(sys.modules[module_name], "__file__", None)
     return blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if path else None

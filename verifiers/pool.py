@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from .process import Child, ChildDied, FrameChannel
-from .types import Completion, Problem, Verdict, Verifier, not_judged
+from .types import Completion, Problem, UnusableVerifier, Verdict, Verifier, not_judged
 
 TIMEOUT_S = 60.0
 _START_S = 300.0
@@ -55,11 +55,24 @@ def judge(verifier: Verifier, problem: Problem, completion: Completion) -> Verdi
         verdict = verifier(problem, completion)
     except ValueError as error:
         return not_judged("malformed_problem", _one_line(error))
-    except Exception as error:  # noqa: BLE001 - anybody's verifier may raise anything; one verdict, never the run
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's verifier raises anything; one verdict, not the run
         return not_judged("verifier_raised", _one_line(error))
     if not isinstance(verdict, Verdict):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's function may not be typed
         return not_judged("verifier_raised", f"the verifier returned {type(verdict).__name__}, not a Verdict")
-    return verdict
+    return _plain(verdict)
+
+
+def _plain(verdict: Verdict) -> Verdict:
+    """The same with a score that is a float and an answer that is text, whatever they were made of."""
+    score: object = verdict.score
+    extracted: object = verdict.extracted
+    if (score is None or type(score) is float) and (extracted is None or type(extracted) is str):
+        return verdict
+    return replace(
+        verdict,
+        score=None if verdict.score is None else float(verdict.score),
+        extracted=None if extracted is None else str(extracted),
+    )
 
 
 def cores() -> int:
@@ -71,7 +84,8 @@ class WorkerPool:
     """Worker processes that hold one verifier, for callers that score again and again (a trainer, a service).
 
     One thread at a time. Use it as a context manager, or call `close`.
-    Raises ValueError for fewer than one worker, RuntimeError when a worker cannot start (the message says why).
+    Raises ValueError for fewer than one worker, UnusableVerifier (a RuntimeError) when a worker cannot
+    start or load the verifier: the message says why.
     """
 
     def __init__(self, verifier: Verifier, *, workers: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -81,7 +95,10 @@ class WorkerPool:
         if count < 1:
             raise ValueError(f"a pool needs at least one worker, not {count}")
         self.timeout_s = timeout_s
-        self._code: bytes = cloudpickle.dumps(verifier)  # pyright: ignore[reportUnknownMemberType]
+        try:
+            self._code: bytes = cloudpickle.dumps(verifier)  # pyright: ignore[reportUnknownMemberType]
+        except Exception as error:
+            raise UnusableVerifier(f"the verifier cannot be sent to a worker process: {_one_line(error)}") from error
         self._workers: list[_Worker] = []
         try:
             for _ in range(count):
@@ -145,9 +162,9 @@ class _Worker:
         try:
             problem = self.child.receive(_START_S)
         except ChildDied as death:
-            raise RuntimeError(f"a worker process could not start ({death}); its error output is above") from None
+            raise UnusableVerifier(f"a worker process could not start ({death}); its error output is above") from None
         if problem:
-            raise RuntimeError(f"a worker process could not load the verifier: {problem.decode()}")
+            raise UnusableVerifier(f"a worker process could not load the verifier: {problem.decode()}")
 
     def give(self, items: list[_Item]) -> None:
         self.queue.extend(items)
@@ -178,13 +195,20 @@ class _Run:
     def verdicts(self) -> Iterator[Verdict]:
         while True:
             while self.given in self.done:
+                before = time.monotonic()
                 yield self.done.pop(self.given)
                 self.given += 1
+                self._forgive(time.monotonic() - before)
             self._dispatch()
             busy = [worker for worker in self.workers if worker.busy]
             if not busy and self.exhausted and not self.again and not self.alone:
                 return
             self._collect(busy)
+
+    def _forgive(self, pause_s: float) -> None:
+        """What the caller takes between two verdicts counts against nobody: meanwhile no answer was read."""
+        for worker in self.workers:
+            worker.since += pause_s
 
     def _dispatch(self) -> None:
         """Give idle workers something to do. An item that timed out runs when nothing else does."""
@@ -234,6 +258,7 @@ class _Run:
             try:
                 if worker.child in ready:
                     worker.child.fill()
+                    worker.since = time.monotonic()
                     self._take(worker)
             except ChildDied as death:
                 self._crashed(worker, str(death))
@@ -245,7 +270,6 @@ class _Run:
     def _take(self, worker: _Worker) -> None:
         while (frame := worker.child.take()) is not None:
             self.done[worker.queue.popleft().index] = pickle.loads(frame)
-            worker.since = time.monotonic()
 
     def _timed_out(self, worker: _Worker) -> None:
         item = self._restart(worker)

@@ -6,16 +6,21 @@ The caller needs no signal, so it works in any thread. A frame is a length (8 by
 
 import json
 import os
+import queue
 import select
 import signal
 import struct
 import sys
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 _LENGTH = struct.Struct(">Q")
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); import importlib;"
+    "importlib.import_module('rlvr.verifiers.process').die_with(int(sys.argv[4]));"
     "importlib.import_module(sys.argv[2]).serve(sys.argv[3])"
 )
 
@@ -32,18 +37,17 @@ class Child:
     """One process that runs `module.serve(argument)`.
 
     It sees the caller's `sys.path` and working directory, has a session of its own (Ctrl-C does not reach it), and ends
-    when the caller does: it reads the end of its input when idle.
+    when the caller does, also when that is killed.
     """
 
     def __init__(self, module: str, argument: str = "") -> None:
         import subprocess  # here, for it is half of what importing rlvr.verifiers would cost
 
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, json.dumps(sys.path), module, argument],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            bufsize=0,
+        command = [sys.executable, "-c", _BOOT, json.dumps(sys.path), module, argument, str(os.getpid())]
+        self.process: subprocess.Popen[bytes] = _starter.run(
+            lambda: subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
+            )
         )
         assert self.process.stdin is not None and self.process.stdout is not None
         self._in = self.process.stdin
@@ -129,6 +133,60 @@ class Child:
                 return "closed its pipe"
             time.sleep(0.01)
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def die_with(parent: int) -> None:
+    """In the child: have the kernel kill this process when `parent` ends, whatever it is doing then (Linux).
+
+    Elsewhere the end of the input and the alarm of `FrameChannel` do.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class _Starter:
+    """One thread that starts every child: Linux takes the end of the *thread* that started it for the parent's end."""
+
+    def __init__(self) -> None:
+        self.forget()
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """Begin anew: a forked copy of the process has no copy of the thread."""
+        self._lock = threading.Lock()
+        self._tasks: queue.SimpleQueue[Callable[[], None]] | None = None
+
+    def run(self, start: Callable[[], Any]) -> Any:
+        """What `start` returns, or raises, on the thread."""
+        results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+        def task() -> None:
+            try:
+                results.put((start(), None))
+            except BaseException as error:  # noqa: BLE001 - handed to the caller
+                results.put((None, error))
+
+        with self._lock:
+            if self._tasks is None:
+                self._tasks = queue.SimpleQueue()
+                threading.Thread(target=self._serve, args=(self._tasks,), name="rlvr-starter", daemon=True).start()
+            self._tasks.put(task)
+        value, error = results.get()
+        if error is not None:
+            raise error
+        return value
+
+    @staticmethod
+    def _serve(tasks: "queue.SimpleQueue[Callable[[], None]]") -> None:
+        while True:
+            tasks.get()()
+
+
+_starter = _Starter()
 
 
 class FrameChannel:

@@ -111,6 +111,10 @@ class Verdict:
             raise ValueError(f"a status is one of {', '.join(STATUSES)}, not {self.status!r}")
 
 
+class UnusableVerifier(RuntimeError):
+    """A verifier that cannot be sent to, or loaded by, a worker process."""
+
+
 class Verifier(Protocol):
     """Any function of a problem and a completion. Options are keyword-only and bound with `functools.partial`.
 

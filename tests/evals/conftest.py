@@ -32,7 +32,7 @@ _TERMINAL = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY
 def environment() -> dict[str, str]:
     """The environment of a process under test. No .pyc files: a test may change a module twice within one second."""
     kept = {name: value for name, value in os.environ.items() if name not in _TERMINAL}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color"}
 
 
 @pytest.fixture
@@ -50,7 +50,10 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterable[Callable[...,
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):  # not to their ends: a worker may still hold them
+            if pipe is not None:
+                pipe.close()
 
 
 @pytest.fixture

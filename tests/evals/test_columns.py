@@ -520,7 +520,7 @@ COLUMNS = sorted({name for names in ALIASES.values() for name in names} | {"", "
 CHATS = st.lists(st.dictionaries(st.just("role") | KEYS, VALUES, min_size=1, max_size=3), max_size=3)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(
     st.lists(st.dictionaries(st.sampled_from(COLUMNS), VALUES | CHATS, max_size=6), min_size=1, max_size=3),
     st.fixed_dictionaries({}, optional={role: st.sampled_from(COLUMNS) for role in NAMES}),

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -471,6 +472,23 @@ def test_a_line_that_is_too_long_costs_itself_alone(
         assert f"in.jsonl:{line.number}: a line of more than 1 MiB" in str(line.row)
 
 
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_a_file_that_is_cut_inside_a_line_that_is_too_long(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_LINE", 1 << 16)
+    monkeypatch.setattr(files, "_SKIP", 1000)
+    data = b'{"a": 1}\n{"a": "' + random.Random(1).randbytes(1 << 19).hex().encode() + b'"}\n'
+    packed = (members if kind == "gzip" else frames)(data)
+    path = tmp_path / "cut"
+    path.write_bytes(packed[: len(packed) // 2])
+    got: list[Line] = []
+    with pytest.raises(UsageError, match=r"cut:2: the compressed file is broken or cut"):
+        got.extend(Source(str(path)).lines())
+    path.write_bytes(packed)
+    assert [type(line.row) for line in Source(str(path)).lines()] == [dict, BadRow]
+
+
 def test_the_longest_line_that_is_allowed(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_LINE", 1000)
     row = {"a": "x" * (1000 - len('{"a":""}\n'))}
@@ -651,20 +669,19 @@ def test_what_json_has_no_type_for_is_written_as_text(table: Callable[..., Path]
     assert json.loads(dump_line(row)) == {"when": "1970-01-01 00:00:00"}
 
 
-def deepest(row: Callable[[int], Row | BadRow | None]) -> int:
-    """The deepest nesting that is still read as a row."""
-    return max(depth for depth in range(1, 1200) if isinstance(row(depth), dict))
-
-
 def test_a_row_that_can_be_read_can_be_written() -> None:
     """Else a row near the limit of nesting would end the run when its verdict is written."""
 
-    def read_row(depth: int) -> Row | BadRow | None:
-        return from_stdin(b'{"a":' + b"[" * depth + b"]" * depth + b"}")[0].row
+    def read_row(depth: int) -> Row | BadRow:
+        return from_stdin(b'{"id": 1, "a":' + b"[" * depth + b"]" * depth + b', "x": 2}')[0].row
 
-    depth = deepest(read_row)
-    row = read_row(depth)
-    assert json.loads(dump_line({"id": 1, "own": row, "x": 1})) == {"id": 1, "own": row, "x": 1}
+    low, high = 1, 1 << 20  # a depth that is read, one that is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if isinstance(read_row(middle), dict) else (low, middle)
+    assert low > 100
+    row = read_row(low)
+    assert dump_line(row) == b'{"id":1,"a":' + b"[" * low + b"]" * low + b',"x":2}\n'
 
 
 @pytest.mark.parametrize(

@@ -515,6 +515,17 @@ def test_a_comparison_that_was_stopped_joins_no_votes() -> None:
     assert (stopped["mean"], stopped["ties"]) == (pytest.approx(2 / 3), 1)
 
 
+def test_long_answers_that_differ_at_their_end_are_two_answers() -> None:
+    """However little is kept of an answer, two different ones must not pool their votes."""
+    start = "1+" * 5000
+    rows: list[Row] = [("p", 1.0, "correct", "4"), ("p", 1.0, "correct", "4")]
+    rows += [("p", 0.0, "wrong", start + "2"), ("p", 0.0, "wrong", start + "3"), ("p", 0.0, "wrong", start)]
+    vote = summarise(tally_of(*rows), equivalent=same_text)["cons@k"]["5"]
+    assert (vote["mean"], vote["ties"]) == (1.0, 0)
+    again = summarise(tally_of(*rows, rows[2], rows[2]), equivalent=same_text)["cons@k"]["7"]
+    assert (again["mean"], again["ties"]) == (0.0, 0)  # the same long answer three times is one answer
+
+
 def test_an_empty_tally_has_no_summary() -> None:
     with pytest.raises(ValueError):
         summarise(Tally(), equivalent=same_text)

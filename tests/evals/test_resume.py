@@ -639,7 +639,7 @@ def test_a_second_run_on_the_same_output_is_refused(bench: Bench, write_rows: Wr
 
 def test_the_lock_goes_with_a_killed_run_while_its_workers_still_work(bench: Bench, write_rows: Write) -> None:
     write_rows(numbered(10))
-    process = bench.start("--workers", 2, pause_s=20)
+    process = bench.start("--workers", 2, pause_s=5)
     wait_for(lambda: len(bench.calls()) >= 1, process)
     process.kill()
     process.wait(60)

@@ -104,7 +104,7 @@ def test_gsm8k_labels(scored):
 
 
 def test_qwen_figures(scored):
-    """Two stored verdicts are mistaken: about all of problem 3 (its `pred` lost `p.m.`) and the last sample of problem 72."""
+    """Stored verdicts are mistaken on problem 3 (its `pred` lost `p.m.`) and on the last sample of problem 72."""
     problems = {}
     for sample, verdict in scored("qwen_math_100x8"):
         problems.setdefault(sample.id, []).append((sample, verdict))
@@ -112,7 +112,8 @@ def test_qwen_figures(scored):
     assert figures(problems, stored=True) == pytest.approx((91.0, 96.0, 92.5))
     assert figures(problems, stored=False) == pytest.approx((92.125, 98.0, 93.5))
     # what the data's README says counts problem 72 only
-    assert figures({**problems, "3": [(s, None) for s, _ in problems["3"]]}, stored=False) == pytest.approx((91.125, 97.0, 92.5))
+    without = {**problems, "3": [(sample, None) for sample, _ in problems["3"]]}
+    assert figures(without, stored=False) == pytest.approx((91.125, 97.0, 92.5))
 
 
 def figures(problems, *, stored: bool) -> tuple[float, float, float]:

@@ -324,15 +324,16 @@ def test_split_thought(text, expected):
 
 # Properties
 
+FRAGMENTS = [
+    r"\boxed{", r"\fbox{", r"\boxed ", r"\boxed", "{", "}", "\\", r"\{", r"\}", "$", "$$", r"\(", r"\)", r"\[", r"\]",
+    "<answer>", "</answer>", "####", "A:", "\nA: ", "Answer:", "the answer is ", "**", "答案：", ", ", " and ",
+    r"\quad", r"\text{or}", "\0", "\ud800", "\udfff", "\n   ", "1", "1,234", ".", "{" * 50, "}" * 50, "$" * 50,
+    " " * 30, "\\" * 51, r"\boxed{" * 70, "\n  " * 30, "<answer>" * 20, *END_OF_THOUGHT,
+]  # fmt: skip
 HOSTILE = st.lists(
     st.one_of(
         st.text(st.characters(exclude_categories=()), max_size=8),  # lone surrogates too
-        st.sampled_from(
-            [r"\boxed{", r"\fbox{", r"\boxed ", r"\boxed", "{", "}", "\\", r"\{", r"\}", "$", "$$", r"\(", r"\)"]
-            + [r"\[", r"\]", "<answer>", "</answer>", "####", "A:", "\nA: ", "Answer:", "the answer is ", "**", "答案："]
-            + [", ", " and ", r"\quad", r"\text{or}", "\0", "\ud800", "\udfff", "\n   ", " " * 30, "1", "1,234", "."]
-            + ["{" * 50, "}" * 50, "$" * 50, "\\" * 51, r"\boxed{" * 70, "\n  " * 30, "<answer>" * 20, *END_OF_THOUGHT]
-        ),
+        st.sampled_from(FRAGMENTS),
     ),
     max_size=40,
 ).map("".join)
@@ -441,14 +442,14 @@ SHAPES = {
 }
 
 
-def at_every_level(problem: Problem, completion: Completion) -> Verdict:
-    for level in LEVELS:
-        find_answer(completion.text, level)
-    return Verdict(1.0, "correct", "same_text")
-
-
 def test_work_is_linear_in_the_text():
     """Each shape at all levels under a hard limit: seconds of work when it is linear, many minutes when quadratic."""
+
+    def at_every_level(problem, completion):
+        for level in LEVELS:
+            find_answer(completion.text, level)
+        return Verdict(1.0, "correct", "same_text")
+
     pairs = ((Problem(name), Completion(text)) for name, text in SHAPES.items())
     verdicts = score_many(at_every_level, pairs, workers=2, timeout_s=100)
     assert {name: v.status for name, v in zip(SHAPES, verdicts, strict=True) if v.status != "correct"} == {}

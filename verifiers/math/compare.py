@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .bounds import TooBig, TooMuch
 from .kinds import Rung, same
 from .normalize import canonical, text_key
-from .number import agree, read_number, same_unit
+from .number import agree, read_number, same_unit, without_unit
 from .parse import Unreadable, parse
 from .symbolic import TailMemory, TailTimeout, TailUnavailable, symbolically_equal
 from .tree import Node
@@ -62,7 +62,9 @@ def _by_clock(gold: str, answer: str) -> Outcome | None:
         return None
     minutes = [_minutes(time) for time in times if time]
     marked = [bool(time[3]) for time in times if time]
-    alike = minutes[0] == minutes[1] or (marked[0] != marked[1] and times[0][1] + times[0][2] == times[1][1] + times[1][2])
+    alike = minutes[0] == minutes[1] or (
+        marked[0] != marked[1] and times[0][1] + times[0][2] == times[1][1] + times[1][2]
+    )
     return Outcome(alike, "same_time" if alike else "different_time")
 
 
@@ -111,7 +113,7 @@ def _tree(text: str) -> Node | Outcome | None:
 
 def _by_algebra(gold: str, answer: str, timeout_s: float) -> Outcome:
     try:
-        equal = symbolically_equal(gold, answer, timeout_s)
+        equal = symbolically_equal(without_unit(gold), without_unit(answer), timeout_s)
     except TailTimeout:
         return Outcome(None, "deadline")
     except TailMemory:

@@ -81,6 +81,7 @@ def text_key(canonical_text: str) -> str:
     text = _TEXT_GROUP.sub(r" \1 ", canonical_text)
     choice = _CHOICE.fullmatch(text.strip())
     text = choice[1] if choice else _ANY_SPACE_BUT_BETWEEN_DIGITS.sub("", text)
+    text = text.rstrip(".")
     return text.lower() if len(text) > 1 and text.isalpha() else text
 
 

@@ -25,6 +25,8 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _ORDINAL = re.compile(r"\A\^?\s*(?:st|nd|rd|th)\b")
+_UNIT_AT_END = re.compile(r"(?:\s?\\text\s?\{[^{}]{1,60}\}(?:\^\d)?){1,6}$")
+_TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,18 @@ def read_number(canonical_text: str) -> Number | None:
     if fields["bottom"] or fields["under"] or fields["mixed_bottom"]:
         return _fraction(fields, sign, percent, unit)
     return _decimal(fields, sign, percent, unit)
+
+
+def without_unit(canonical_text: str) -> str:
+    r"""The text without a unit at its end, for parsers that know none; other words stay, as the letters that they are.
+
+    >>> without_unit(r"3x\text{ cm}^2")
+    '3x'
+    """
+    unit = _UNIT_AT_END.search(canonical_text)
+    if unit and unit.start() and _plain_unit(unit[0]):
+        canonical_text = canonical_text[: unit.start()]
+    return _TEXT.sub(r" \1 ", canonical_text).strip()
 
 
 def same_value(a: Number, b: Number) -> bool:
@@ -130,6 +144,8 @@ def _fraction(fields: dict[str, str | None], sign: int, percent: bool, unit: str
     if len(whole) + len(top) + len(bottom) > MAX_DIGITS or int(bottom) == 0:
         return None
     denominator = int(bottom)
+    if fields["mixed"] and int(top) >= denominator:
+        return None  # neither a mixed number nor, for sure, a thousand
     if whole != "0" and (int(top) < 0 or denominator < 0):
         return None  # `2\frac{-1}{3}` is a product, not a mixed number
     numerator = int(whole) * denominator + int(top)

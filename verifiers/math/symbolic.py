@@ -125,7 +125,7 @@ def _comparison() -> Callable[[str, str], bool]:
     parse: Callable[[str], Any] = getattr(parser, "parse_latex_cached")  # noqa: B009 - untyped
 
     # `malformed_operators` mends what models write without a backslash: `sqrt(3)`, `\\sqrt3`.
-    config = NormalizationConfig(basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="none")
+    config = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
 
     def read(latex: str) -> Any:
         return parse(normalize_latex(latex, config))
