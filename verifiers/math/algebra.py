@@ -1,7 +1,7 @@
 """Exact normal forms: rational functions over the rationals in variables, constants and roots of primes.
 
-A monomial is a sorted tuple of (atom, exponent); an atom is a variable's name, `pi`, `e`, `i`, a prime (whose exponent is
-a fraction below 1: 2^(1/2) is a root), or a form that is kept whole (`Kept`). Sums of such monomials are equal exactly
+A monomial is a set of (atom, exponent); an atom is a variable's name, `pi`, `e`, `i`, a prime (whose exponent is a
+fraction below 1: 2^(1/2) is a root), or a form that is kept whole (`Kept`). Sums of such monomials are equal exactly
 when they are the same, unless something was kept whole: then sameness proves equality and difference proves nothing.
 """
 
@@ -36,6 +36,7 @@ Atom = str | int | Kept
 Monomial = frozenset[tuple[Atom, Fraction]]
 Poly = dict[Monomial, Fraction]
 _ONE: Monomial = frozenset()
+_WHOLE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def _inverse_of_root(atom: Atom, exponent: Fraction) -> Poly:
 
 def _plus(total: Poly, more: Iterable[tuple[Monomial, Fraction]]) -> None:
     for monomial, coefficient in more:
-        value = total.get(monomial, Fraction(0)) + coefficient
+        before = total.get(monomial)
+        value = coefficient if before is None else before + coefficient
         charge(1 + (value.numerator.bit_length() + value.denominator.bit_length()) // 100)
         if value:
             total[monomial] = value
@@ -159,10 +161,11 @@ def _times(a: Poly, b: Poly) -> Poly:
     for m1, c1 in a.items():
         for m2, c2 in b.items():
             monomial, factor = _join(m1, m2)
-            coefficient = c1 * c2 * factor
+            coefficient = c1 * c2 if factor is _WHOLE else c1 * c2 * factor
             bits = coefficient.numerator.bit_length() + coefficient.denominator.bit_length()
             charge(2 + bounded(bits))
-            value = total.get(monomial, Fraction(0)) + coefficient
+            before = total.get(monomial)
+            value = coefficient if before is None else before + coefficient
             if value:
                 total[monomial] = value
             else:
@@ -175,16 +178,18 @@ def _times(a: Poly, b: Poly) -> Poly:
 def _join(a: Monomial, b: Monomial) -> tuple[Monomial, Fraction]:
     """The product of two monomials: whole powers of primes and of i become a rational factor."""
     if not a or not b:
-        return a or b, Fraction(1)
+        return a or b, _WHOLE
     charge(len(a) + len(b))
     exponents: dict[Atom, Fraction] = dict(a)
-    factor = Fraction(1)
+    factor = _WHOLE
     for atom, exponent in b:
-        total = exponents.pop(atom, Fraction(0)) + exponent
+        before = exponents.pop(atom, None)
+        total = exponent if before is None else before + exponent
         if isinstance(atom, int):
             whole = total.numerator // total.denominator
-            factor *= Fraction(atom) ** whole
-            total -= whole
+            if whole:
+                factor *= Fraction(atom) ** whole
+                total -= whole
         elif atom == "i":
             whole = int(total) // 2
             factor *= (-1) ** whole
@@ -321,14 +326,34 @@ def _function(op: str, args: tuple[Ratio, ...]) -> Ratio:
     return _keep(op, args)
 
 
+def _divide(a: Ratio, b: Ratio) -> Ratio:
+    return _multiply(a, _invert(b))
+
+
+def _square_root(a: Ratio) -> Ratio:
+    return _raise(a, _number(Fraction(1, 2)))
+
+
+def _nth_root(a: Ratio, n: Ratio) -> Ratio:
+    return _raise(a, _invert(n))
+
+
+def _percent(a: Ratio) -> Ratio:
+    return _multiply(a, _number(Fraction(1, 100)))
+
+
+def _degrees(a: Ratio) -> Ratio:
+    return _multiply(a, _form(Sym("pi")), _number(Fraction(1, 180)))
+
+
 _RULES: dict[str, Callable[..., Ratio]] = {
     "+": _add,
     "*": _multiply,
-    "/": lambda a, b: _multiply(a, _invert(b)),
+    "/": _divide,
     "neg": _negate,
     "^": _raise,
-    "sqrt": lambda a: _raise(a, _number(Fraction(1, 2))),
-    "root": lambda a, n: _raise(a, _invert(n)),
-    "%": lambda a: _multiply(a, _number(Fraction(1, 100))),
-    "deg": lambda a: _multiply(a, _form(Sym("pi")), _number(Fraction(1, 180))),
+    "sqrt": _square_root,
+    "root": _nth_root,
+    "%": _percent,
+    "deg": _degrees,
 }

@@ -32,7 +32,7 @@ def repeating(text: str, period: str) -> Num:
     Fraction(1, 6)
     """
     whole, point, fixed = text.partition(".")
-    if not point or not period.isdecimal() or len(text) + len(period) > 200:
+    if not point or "e" in text.lower() or not period.isdecimal() or len(text) + len(period) > 200:
         raise Unreadable("a bar over something else than decimals")
     head = Fraction(int((whole + fixed) or "0"), 10 ** len(fixed))
     return Num(head + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed)))

@@ -83,7 +83,7 @@ def variables(node: Node) -> set[str]:
     if isinstance(node, Sym):
         return set() if node.name in _CONSTANTS else {node.name}
     if isinstance(node, Apply):
-        return set().union(*map(variables, node.args))
+        return {name for arg in node.args for name in variables(arg)}
     return set()
 
 

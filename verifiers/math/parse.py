@@ -4,44 +4,45 @@ Precedence, loosest first: list separators; relations; union and intersection; s
 Letters that are no known word are a product of variables, as in TeX.
 """
 
-from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from typing import ClassVar
 
+from .atoms import ATOMS, absolute, bracketed, matrix
 from .numerals import decimal, in_base, repeating
+from .statements import SAYINGS, conjunction
 from .tokens import FUNCTIONS, Reader, Token, Unreadable, tokenize
-from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words, words
+from .tree import Apply, Items, Node, Num, Quantity, Relation, Sym, Words, words
 from .units import UNITS, unit_name
 
 # Mathematics that this grammar does not have, and the symbolic tail may.
 _BEYOND = words("int iint oint sum prod lim partial nabla mod bmod pmod sup inf Gamma zeta")
-MAX_CELLS = 400
 MAX_POSTFIX = 4
 _SHORT = 300  # longer texts are not kept
 
 _GREEK = words(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon "
-    "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell"
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell"
 )
 _RELATIONS = {"=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "leq": "<=", "geq": ">=",
               "neq": "!=", "in": "in", "equiv": "="}  # fmt: skip
 _CONNECTIVES = frozenset({"and", "or", ", and", ", or", "and/or"})
-_CLOSING = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",), "{": ("}",), "langle": ("rangle",), "<": (">",)}
-_MATRICES = frozenset({"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array", "vmatrix"})
+_OF_SEVERAL = frozenset({"min", "max", "gcd", "lcm", "log"})
 
 
 def parse(canonical_text: str) -> Node:
     r"""The tree of one answer. Raises Unreadable, and nothing else.
 
     >>> parse(r"\frac{1}{2}x")
-    Apply(op='*', args=(Apply(op='/', args=(Num(value=Fraction(1, 1), places=None, significant=0), Num(...))), Sym(...)))
+    Apply(op='*', args=(Apply(op='/', args=(Num(value=Fraction(1, 1), places=None, significant=0), ...)), Sym(...)))
     """
     return _parse_short(canonical_text) if len(canonical_text) <= _SHORT else _parse(canonical_text)
 
 
 def _parse(text: str) -> Node:
-    parser = _Parser(tokenize(text))
+    saying = SAYINGS.get(text.lower())
+    if saying is not None:
+        return saying
+    parser = Parser(tokenize(text))
     node = parser.answer()
     parser.expect_end()
     return node
@@ -50,29 +51,36 @@ def _parse(text: str) -> Node:
 _parse_short = lru_cache(maxsize=4096)(_parse)
 
 
-class _Parser(Reader):
+class Parser(Reader):
     """Recursive descent. A run of terms or factors is one node, so that a tree is no deeper than its brackets."""
 
     def __init__(self, tokens: list[Token]) -> None:
         super().__init__(tokens)
-        self._bars = 0
+        self.bars = 0
 
     # lists and relations
 
     def answer(self) -> Node:
         """A list of statements, or the one that there is."""
-        if not self._tokens:
+        if self.at_end():
             raise Unreadable("nothing to read")
-        if all(kind == "text" for kind, _ in self._tokens):
-            self._at = len(self._tokens)
-            return Words(" ".join(text for _, text in self._tokens).lower().strip(" .,;:!"))
+        texts = [text for kind, text in self._tokens if kind == "text"]
+        if len(texts) == len(self._tokens) - 1:
+            self._at = len(texts)
+            said = " ".join(" ".join(texts).lower().split()).strip(" .,;:!")
+            return SAYINGS.get(said) or Words(said)
         statements = [self.statement()]
-        while self._separator():
-            if self._at < len(self._tokens):
+        both = True
+        while self.separator():
+            kind, text = self._tokens[self._at - 1]
+            both = both and ("and" in text.split() if kind == "text" else text in ("land", "wedge"))
+            if not self.at_end():
                 statements.append(self.statement())
-        return statements[0] if len(statements) == 1 else Items(",", tuple(statements))
+        if len(statements) == 1:
+            return statements[0]
+        return conjunction(statements) if both else Items(",", tuple(statements))
 
-    def _separator(self) -> bool:
+    def separator(self) -> bool:
         start = self._at
         while self.take(",", ";", "land", "lor", "vee", "wedge") or self._connective():
             pass
@@ -138,23 +146,26 @@ class _Parser(Reader):
             elif self.take("/", "div"):
                 factors[:] = [Apply("/", (_several("*", factors), self.deeper(self.signed)))]
                 self._depth += 1  # a quotient of quotients nests
-            elif self._starts_factor():
-                self._beside(factors)
+            elif self.starts_factor():
+                self.beside(factors)
             else:
                 self._depth = depth
                 return _several("*", factors)
 
-    def _beside(self, factors: list[Node]) -> None:
+    def beside(self, factors: list[Node]) -> None:
         """Add a factor without a sign in front: a mixed number, or a unit for what stands before."""
         kind, text = self.peek()
         if kind == "text" and not _is_letter(text):
             factors[:] = [self._with_unit(_several("*", factors))]
             return
         left, right = factors[-1], self.power()
-        if isinstance(left, Num) and left.value.denominator == 1 and left.places is None and _is_proper_fraction(right):
-            if (kind, text) == ("cmd", "frac"):
-                factors[-1] = Apply("+", (left, right))
-                return
+        if isinstance(left, Quantity) and kind == "num" and len(factors) == 1 and self.peek()[0] == "text":
+            factors[-1] = Apply("+", (left, self._with_unit(right)))  # 2 hours 30 minutes
+            return
+        whole = isinstance(left, Num) and left.value.denominator == 1 and left.places is None
+        if whole and (kind, text) == ("cmd", "frac") and _is_proper_fraction(right):
+            factors[-1] = Apply("+", (left, right))
+            return
         if isinstance(left, Num) and kind == "num":
             raise Unreadable("two numbers side by side")
         factors.append(right)
@@ -167,20 +178,22 @@ class _Parser(Reader):
                 names.append("^" + self._index())
             elif self.take("/"):
                 names.append("/")
+                if self.peek()[0] == "let" and self.peek()[1] in UNITS:
+                    names.append(self.next()[1])
         unit = unit_name(" ".join(names)) if names else ""
         if unit is None:
             raise Unreadable(f"{' '.join(names)!r} is neither mathematics nor a unit")
         return Quantity(value, unit) if unit else value
 
-    def _starts_factor(self) -> bool:
+    def starts_factor(self) -> bool:
         kind, text = self.peek()
         if kind in ("num", "let", "begin"):
             return True
         if kind == "text":
             return text.strip().lower() not in _CONNECTIVES
         if kind == "cmd":
-            return text in FUNCTIONS or text in _GREEK or text in self._ATOMS
-        return kind == "op" and (text in ("(", "[", "{", "\\{") or (text == "|" and not self._bars))
+            return text in FUNCTIONS or text in _GREEK or text in ATOMS
+        return kind == "op" and (text in ("(", "[", "{", "\\{") or (text == "|" and not self.bars))
 
     def signed(self) -> Node:
         if self.take("-"):
@@ -265,13 +278,13 @@ class _Parser(Reader):
         if kind == "cmd":
             return self._command(text)
         if kind == "begin":
-            return self._matrix(text)
+            return matrix(self, text)
         if kind == "text":
             return self._worded(text)
         if text in ("(", "[", "{", "\\{"):
-            return self._bracketed(text)
+            return bracketed(self, text)
         if text == "|":
-            return self._absolute()
+            return absolute(self)
         raise Unreadable(f"unexpected {text or kind!r}")
 
     def _worded(self, text: str) -> Node:
@@ -296,7 +309,7 @@ class _Parser(Reader):
             return Sym(name)
         if name in FUNCTIONS:
             return self._function(name)
-        rule = self._ATOMS.get(name)
+        rule = ATOMS.get(name)
         if rule is None:
             raise Unreadable(f"\\{name} is not known", "" if name in _BEYOND else "unreadable")
         return rule(self)
@@ -306,11 +319,15 @@ class _Parser(Reader):
         power: Node | None = None
         for _ in range(2):
             if self.take("_"):
-                base = self._argument()
+                base = self.argument()
             elif self.take("^"):
-                power = self._argument()
+                power = self.argument()
         argument = self._function_argument()
         arguments = argument.items if isinstance(argument, Items) and argument.kind == "()" else (argument,)
+        if base is not None and name != "log":
+            raise Unreadable(f"\\{name} with a subscript", "")
+        if len(arguments) > 1 and name not in _OF_SEVERAL:
+            raise Unreadable(f"\\{name} of several values")
         if name == "lg":
             name, base = "log", Num(Fraction(10))
         node = Apply(name, (base, *arguments) if base is not None else arguments)
@@ -321,19 +338,19 @@ class _Parser(Reader):
     def _function_argument(self) -> Node:
         """What a function without brackets takes: factors side by side, up to a sign or another function."""
         if self.peek() == ("op", "("):
-            return self.power() if self._at + 1 < len(self._tokens) else self.atom()
+            return self.power() if self._at + 2 < len(self._tokens) else self.atom()
         if self.take("-"):
             return Apply("neg", (self.deeper(self._function_argument),))
         factors = [self.power()]
-        while self._starts_factor() and self.peek()[0] != "text" and self.peek()[1] not in FUNCTIONS | {"("}:
-            self._beside(factors)
+        while self.starts_factor() and self.peek()[0] != "text" and self.peek()[1] not in FUNCTIONS | {"("}:
+            self.beside(factors)
         node = _several("*", factors)
         if self.peek() == ("op", "/") and isinstance(node, Num | Sym):
             self.next()
             node = Apply("/", (node, self.power()))
         return node
 
-    def _argument(self) -> Node:
+    def argument(self) -> Node:
         """A TeX argument: a group in braces, or one token."""
         if self.take("{"):
             node = self.statement()
@@ -341,108 +358,13 @@ class _Parser(Reader):
             return node
         kind, text = self.peek()
         if kind == "num" and len(text) > 1:  # \frac12: one digit each
+            if not text.replace(".", "").isdecimal() or text[0] == ".":
+                raise Unreadable("a number behind a command that takes one digit")
             self._tokens[self._at] = ("num", text[1:])
             return Num(Fraction(int(text[0])))
         if self.take("-"):
-            return Apply("neg", (self.deeper(self._argument),))
+            return Apply("neg", (self.deeper(self.argument),))
         return self.atom()
-
-    def _bracketed(self, opening: str) -> Node:
-        bars, self._bars = self._bars, 0
-        closings = _CLOSING[opening]
-        if opening == "\\{" and self.take("\\}"):
-            return Items("{}", ())
-        items = [self.deeper(self.statement)]
-        while self._separator():
-            items.append(self.deeper(self.statement))
-        kind, closing = self.next()
-        if kind != "op" or closing not in closings:
-            raise Unreadable(f"{opening} that does not close")
-        self._bars = bars
-        if opening == "\\{":
-            return Items("{}", tuple(items))
-        if opening == "{" and len(items) > 1:
-            return Items(",", tuple(items))  # braces group in TeX; they make no set
-        if len(items) == 1 and opening + closing not in ("[)", "(]"):
-            return items[0]
-        return Items(opening + closing, tuple(items))
-
-    def _absolute(self) -> Node:
-        self._bars += 1
-        node = self.sum()
-        self.expect("|")
-        self._bars -= 1
-        return Apply("abs", (node,))
-
-    def _between(self, opening: str, closing: str, op: str) -> Node:
-        node = self.sum()
-        if not self.take(closing):
-            raise Unreadable(f"\\{opening} that does not close")
-        return Apply(op, (node,))
-
-    def _vector(self) -> Node:
-        items = [self.deeper(self.statement)]
-        while self._separator():
-            items.append(self.deeper(self.statement))
-        self.expect("rangle")
-        return Items("<>", tuple(items))
-
-    def _root(self) -> Node:
-        index: Node | None = None
-        if self.take("["):
-            index = self.sum()
-            self.expect("]")
-        argument = self._argument()
-        return Apply("root", (argument, index)) if index is not None else Apply("sqrt", (argument,))
-
-    def _decorated(self) -> Node:
-        node = self._argument()
-        return Sym("bar " + repr(node)) if not isinstance(node, Sym) else Sym("bar " + node.name)
-
-    def _matrix(self, name: str) -> Node:
-        if name not in _MATRICES:
-            raise Unreadable(f"\\begin{{{name}}} is not known", "" if name == "cases" else "unreadable")
-        rows: list[list[Node]] = [[]]
-        cells = 0
-        while self.peek()[0] != "end":
-            if self.peek()[0] == "row":
-                self.next()
-                if self.peek()[0] != "end":
-                    rows.append([])
-                continue
-            if self.take("hline") or self.take("&"):
-                continue
-            rows[-1].append(self.deeper(self.statement))
-            cells += 1
-            if cells > MAX_CELLS:
-                raise Unreadable("a larger matrix than an answer is", "too_long")
-        self.next()
-        if not rows[0] or any(len(row) != len(rows[0]) for row in rows):
-            raise Unreadable("a matrix with ragged rows")
-        matrix = Matrix(tuple(tuple(row) for row in rows))
-        return Apply("det", (matrix,)) if name == "vmatrix" else matrix
-
-    _ATOMS: "ClassVar[dict[str, Callable[[_Parser], Node]]]" = {
-        **dict.fromkeys(("infty", "inf", "infinity", "oo"), lambda _: Sym("inf")),
-        "pi": lambda _: Sym("pi"),
-        "emptyset": lambda _: Items("{}", ()),
-        "frac": lambda parser: Apply("/", (parser._argument(), parser._argument())),
-        **dict.fromkeys(
-            ("binom", "tbinom", "dbinom"), lambda parser: Apply("binom", (parser._argument(), parser._argument()))
-        ),
-        "sqrt": _root,
-        "cbrt": lambda parser: Apply("root", (parser._argument(), Num(Fraction(3)))),
-        "overline": _decorated,
-        "bar": _decorated,
-        "vec": lambda parser: parser._argument(),
-        "hat": lambda parser: parser._argument(),
-        "abs": lambda parser: Apply("abs", (parser._argument(),)),
-        "floor": lambda parser: Apply("floor", (parser._argument(),)),
-        "ceil": lambda parser: Apply("ceil", (parser._argument(),)),
-        "lfloor": lambda parser: parser._between("lfloor", "rfloor", "floor"),
-        "lceil": lambda parser: parser._between("lceil", "rceil", "ceil"),
-        "langle": _vector,
-    }
 
 
 def _is_letter(text: str) -> bool:

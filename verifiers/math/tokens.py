@@ -36,11 +36,12 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _GROUPED = re.compile(r"\d{1,3}(?:(?:,\d{3}){1,30}|(?:\s\d{3}){1,30})(?![\d,])(?:\.\d+)?", re.ASCII)
+_JOINED = re.compile(r"\s*(\w+)\s+(and|or)\s*")  # `hours and`
 _E_NOTATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)[eE]([-+]?\d{1,4})(?![\w.])", re.ASCII)
 
 FUNCTIONS = words(
-    "sin cos tan sec csc cot arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp min max gcd lcm "
-    "det dim deg arg Re Im"
+    "sin cos tan sec csc cot arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth ln log lg exp min max gcd "
+    "lcm det dim arg Re Im"
 )
 _ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "cosec": "csc", "cotan": "cot", "tg": "tan"}
 _PLAIN_WORDS = FUNCTIONS | _ALIASES.keys() | words("sqrt cbrt pi infty inf infinity oo abs floor ceil theta cup")
@@ -76,6 +77,8 @@ def tokenize(text: str) -> list[Token]:
         lexeme = match[kind]
         if kind == "letters":
             tokens += _letters(lexeme)
+        elif kind == "text" and (joined := _JOINED.fullmatch(lexeme)):
+            tokens += [("text", joined[1]), ("text", joined[2])]
         elif kind == "esc":
             tokens.append(("op", "\\" + lexeme if lexeme != "|" else "|"))
         else:
@@ -103,26 +106,33 @@ def _letters(run: str) -> list[Token]:
     return tokens
 
 
+_END: Token = ("end of text", "")
+
+
 class Reader:
-    """Steps over a list of tokens."""
+    """Steps over a list of tokens; the last one is the end of the text, and it is never stepped over."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
+        self._tokens = [*tokens, _END]
         self._at = 0
         self._depth = 0
 
     def peek(self) -> Token:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ("end of text", "")
+        return self._tokens[self._at]
 
     def next(self) -> Token:
-        token = self.peek()
-        self._at += 1
+        token = self._tokens[self._at]
+        if token is not _END:
+            self._at += 1
         return token
+
+    def at_end(self) -> bool:
+        return self._tokens[self._at] is _END
 
     def take(self, *lexemes: str) -> bool:
         """Step over the next token when it is one of these signs or commands."""
-        kind, text = self.peek()
-        if kind in ("op", "cmd") and text in lexemes:
+        kind, text = self._tokens[self._at]
+        if text in lexemes and (kind in ("op", "cmd")):
             self._at += 1
             return True
         return False
@@ -132,7 +142,7 @@ class Reader:
             raise Unreadable(f"{lexeme} expected, not {self.peek()[1] or self.peek()[0]!r}")
 
     def expect_end(self) -> None:
-        if self._at < len(self._tokens):
+        if not self.at_end():
             raise Unreadable(f"cannot read from {self.peek()[1]!r} on")
 
     def deeper(self, rule: Callable[[], Node]) -> Node:

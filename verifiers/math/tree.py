@@ -70,6 +70,14 @@ class Quantity:
 Node = Num | Sym | Apply | Items | Relation | Matrix | Words | Quantity
 
 
+CONSTANTS = frozenset({"pi", "e", "i", "inf"})
+
+
+def is_variable(node: Node) -> bool:
+    """Whether it is a letter that stands for no constant."""
+    return isinstance(node, Sym) and node.name not in CONSTANTS
+
+
 def words(text: str) -> frozenset[str]:
     """The words of a table in the code."""
     return frozenset(text.split())

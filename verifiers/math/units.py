@@ -21,6 +21,7 @@ _TABLE: dict[str, dict[str, str]] = {
     "volume": {"l liter liters litre litres": "1", "ml milliliter milliliters": "1/1000"},
     "money": {"dollar dollars usd": "1", "cent cents": "1/100"},
     "angle": {"degree degrees deg": "1"},
+    "length/time": {"mph": "1397/3125", "kph kmh": "5/18"},
 }  # fmt: skip
 
 UNITS: dict[str, tuple[str, Fraction]] = {
@@ -33,13 +34,15 @@ UNITS: dict[str, tuple[str, Fraction]] = {
 
 # Words behind a number that change its value, or that no unit has.
 _NO_UNIT = words(
-    "and or to not but nor mod base pm if for when where times plus minus over divided approximately about roughly maybe "
-    "either both else then is are equals equal hundred hundreds thousand thousands million millions billion billions "
-    "trillion trillions dozen dozens half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths "
-    "hundredth hundredths thousandth thousandths squared cubed factorial sin cos tan log ln pi sqrt zero one two three "
-    "four five six seven eight nine ten eleven twelve more less than least most"
+    "and or to not but nor mod base pm if for when where times plus minus over divided approximately about roughly "
+    "maybe either both else then is are equals equal hundred hundreds thousand thousands million millions billion "
+    "billions trillion trillions dozen dozens half halves third thirds quarter quarters fourth fourths fifth fifths "
+    "tenth tenths hundredth hundredths thousandth thousandths squared cubed factorial sin cos tan log ln pi sqrt zero "
+    "one two three four five six seven eight nine ten eleven twelve more less than least most"
 )
 _UNIT_WORD = re.compile(r"[a-z]{2,}|per|a|an")
+
+_RATE = re.compile(r"\s*/\s*|\s+per\s+|\s+an?\s+")
 
 
 def unit_name(text: str) -> str | None:
@@ -63,6 +66,10 @@ def measure(unit: str) -> tuple[str, Fraction]:
     >>> measure("cm^2")
     ('length^2', Fraction(1, 10000))
     """
+    rate = _RATE.split(unit)
+    if len(rate) == 2 and all(rate):
+        (over, factor), (under, divisor) = measure(rate[0]), measure(rate[1])
+        return f"{over}/{under}", factor / divisor
     parts = unit.replace("square ", "").replace("cubic ", "").replace("sq ", "").split("^")
     power = 2 if "square" in unit or unit.startswith("sq ") else 3 if "cubic" in unit else 1
     if len(parts) == 2 and parts[1].strip().isdigit() and len(parts[1].strip()) == 1:
