@@ -95,6 +95,8 @@ def split_thought(text: str) -> tuple[str, str]:
     >>> split_thought("<think>2+2</think>4")
     ('<think>2+2', '4')
     """
+    if "<" not in text and "[/THINK]" not in text and "◁" not in text:
+        return "", text
     end, mark = max((text.rfind(mark), mark) for mark in END_OF_THOUGHT)
     return (text[:end], text[end + len(mark) :]) if end >= 0 else ("", text)
 
@@ -107,13 +109,20 @@ def last_box(text: str) -> str | None:
     >>> last_box(r"\boxed{(1,2)} and \boxed{(2,1)}")
     '(1,2), (2,1)'
     """
-    last = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    last = text.rfind("\\boxed")
+    last = max(last, text.rfind("\\fbox", max(last, 0)))
     if last < 0:
         return None
+    first = _first_neighbour(text, last)
+    if first == last and text.startswith("\\boxed{", last):
+        end = text.find("}", last)  # the usual box: alone, without braces inside
+        content = text[last + 7 : end]
+        if end >= 0 and "{" not in content and not content.endswith("\\"):
+            return content.strip()
     bare = _BARE_BOX.match(text, last)
     if bare:
         return bare[1]
-    spans = _box_spans(text, _first_neighbour(text, last), last) or _box_spans(text, 0, last)
+    spans = _box_spans(text, first, last) or _box_spans(text, 0, last)
     if not spans:
         return None
     members = [_unwrap(text[spans[-1][1] : spans[-1][2]])]
@@ -151,8 +160,9 @@ def _answer_tag(text: str) -> str | None:
 def _first_neighbour(text: str, start: int) -> int:
     """Where to start reading so that no box around or beside the one at `start` is missed: 64 boxes at most."""
     for _ in range(64):
-        before = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
-        if before < 0 or start - before > 2000:
+        from_here = max(start - 2000, 0)
+        before = max(text.rfind("\\boxed", from_here, start), text.rfind("\\fbox", from_here, start))
+        if before < 0:
             break
         start = before
     return start

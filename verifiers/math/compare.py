@@ -32,19 +32,38 @@ class Outcome:
     detail: str | None = None
 
 
+_SAME_TEXT = Outcome(True, "same_text")
+_SAME_NUMBER = Outcome(True, "same_number")
+_DIFFERENT_NUMBER = Outcome(False, "different_number")
+
+
 def compare(gold: str, answer: str, *, timeout_s: float) -> Outcome:
     """Compare two answers as they stand in a box. `timeout_s` bounds the symbolic tail, in processor seconds."""
-    gold, answer = canonical(gold), canonical(answer)
-    if gold != answer:
-        answer = _exact_part(answer)
+    if gold == answer:
+        return _SAME_TEXT
+    gold, answer = sides(gold, answer)
+    if gold == answer:
+        return _SAME_TEXT
+    if gold.isascii() and answer.isascii() and gold.isdigit() and answer.isdigit():
+        return _SAME_NUMBER if gold.lstrip("0") == answer.lstrip("0") else _DIFFERENT_NUMBER
     outcome = _by_text(gold, answer) or _by_number(gold, answer) or _by_clock(gold, answer) or _by_words(gold, answer)
     if outcome is None and len(answer) > MAX_PARSED and len(answer) > 4 * len(gold):
         outcome = Outcome(False, "too_long")
     return outcome or _by_kind(gold, answer) or _by_algebra(gold, answer, timeout_s)
 
 
+def sides(gold: str, answer: str) -> tuple[str, str]:
+    r"""Both canonical texts as the ladder compares them: of the answer, what stands before `\approx`.
+
+    >>> sides("$5$", r"5 \approx 5.01")
+    ('5', '5')
+    """
+    gold, answer = canonical(gold), canonical(answer)
+    return gold, answer if gold == answer else _exact_part(answer)
+
+
 def _by_text(gold: str, answer: str) -> Outcome | None:
-    return Outcome(True, "same_text") if gold == answer or text_key(gold) == text_key(answer) else None
+    return _SAME_TEXT if gold == answer or text_key(gold) == text_key(answer) else None
 
 
 def _by_number(gold: str, answer: str) -> Outcome | None:
@@ -52,7 +71,7 @@ def _by_number(gold: str, answer: str) -> Outcome | None:
     answer_number = read_number(answer) if gold_number else None
     if gold_number is None or answer_number is None or not same_unit(gold_number, answer_number):
         return None
-    return Outcome(True, "same_number") if agree(gold_number, answer_number) else Outcome(False, "different_number")
+    return _SAME_NUMBER if agree(gold_number, answer_number) else _DIFFERENT_NUMBER
 
 
 def _by_clock(gold: str, answer: str) -> Outcome | None:

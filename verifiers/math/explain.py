@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..extract import END_OF_THOUGHT, Level, find_answer
 from ..types import REASONS, Completion, Problem, Verdict
+from .compare import sides
 from .normalize import canonical
 from .parse import Unreadable, parse
 from .tree import Apply, Items, Matrix, Node, Num, Quantity, Relation, Sym, Words
@@ -99,7 +100,13 @@ def explain(gold: str, text: str, *, extract: Level = "answer", timeout_s: float
     verdict = verify_math(Problem("explain", answer=gold), completion, extract=extract, timeout_s=timeout_s)
     read = read_gold(gold)
     answer = find_answer(completion.text, extract)
-    return Explanation(found, None if read is None else side(read), None if answer is None else side(answer), verdict)
+    texts = sides(read or "", answer or "")
+    return Explanation(
+        found,
+        None if read is None else _side(read, texts[0]),
+        None if answer is None else _side(answer, texts[1]),
+        verdict,
+    )
 
 
 def what_it_is(text: str, extract: Level) -> Found:
@@ -112,7 +119,10 @@ def what_it_is(text: str, extract: Level) -> Found:
 
 def side(text: str) -> Side:
     """How one side is normalised and parsed."""
-    normalised = canonical(text)
+    return _side(text, canonical(text))
+
+
+def _side(text: str, normalised: str) -> Side:
     try:
         return Side(text, normalised, parse(normalised))
     except Unreadable as error:
