@@ -42,6 +42,9 @@ BUILT_IN = [
     ("6!", r"\boxed{720}", "correct"),
     ("1+2i", r"\boxed{2i+1}", "correct"),
     (r"\sin^2 x", r"\boxed{1-\cos^2 x}", "correct"),
+    # for the symbolic tail
+    *((rf"\sum_{{k=1}}^{{{n}}} k", rf"\boxed{{{n * (n + 1) // 2}}}", "correct") for n in range(3, 10)),
+    *((rf"\sum_{{k=1}}^{{{n}}} k", rf"\boxed{{{n * n + 1}}}", "wrong") for n in range(3, 10)),
 ]
 FROM_EACH = {
     "qwen_math_100x8": 150,
@@ -76,7 +79,8 @@ def expected(pairs):
     """What the main thread says."""
     forget()
     verdicts = [verify_math(*pair) for pair in pairs]
-    assert sum(verdict.reason.startswith("symbolic") for verdict in verdicts) >= 10
+    if len(pairs) == len(BUILT_IN):  # what models wrote hardly ever gets to the tail
+        assert sum(verdict.reason.startswith("symbolic") for verdict in verdicts) >= 10
     return verdicts
 
 
