@@ -99,6 +99,8 @@ def same_value(a: Number, b: Number) -> bool:
 
 def same_unit(a: Number, b: Number) -> bool:
     """Whether the numerals alone decide: no unit on one side, or the same on both."""
+    if a.percent != b.percent and (a.unit or b.unit):
+        return False
     return not a.unit or not b.unit or a.unit == b.unit
 
 
@@ -180,5 +182,5 @@ def _plain_unit(text: str) -> str | None:
     r"""`\text{ square  units}` as `square unit`; None where the words are not a unit."""
     if not text.strip():
         return ""
-    words = re.sub(r"\\text\s?\{|[{}]|\^\\circ", " ", text)
+    words = re.sub(r"\\text\s?\{|[{}]", " ", text.replace("^\\circ", " deg "))
     return unit_name(_ORDINAL.sub("", words.strip(), count=1))
