@@ -54,7 +54,8 @@ def judge(verifier: Verifier, problem: Problem, completion: Completion) -> Verdi
     try:
         verdict = verifier(problem, completion)
     except ValueError as error:
-        return not_judged("malformed_problem", _one_line(error))
+        malformed = type(error) is ValueError  # not its kin, such as a JSON or Unicode error inside the verifier
+        return not_judged("malformed_problem" if malformed else "verifier_raised", _one_line(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's verifier raises anything; one verdict, not the run
         return not_judged("verifier_raised", _one_line(error))
     if not isinstance(verdict, Verdict):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's function may not be typed
@@ -226,8 +227,9 @@ class _Run:
     def _give(self, worker: _Worker, items: list[_Item]) -> None:
         try:
             worker.give(items)
-        except ChildDied as death:
-            self._crashed(worker, str(death))
+        except ChildDied:  # it died while idle: that is no item's fault
+            self.again.extend(items)
+            worker.restart()
 
     def _next_batch(self) -> list[_Item]:
         if self.again:

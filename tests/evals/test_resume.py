@@ -478,7 +478,7 @@ CHANGES: list[tuple[str, list[str], dict[str, tuple[str, str]], list[str], list[
     ("the deadline", [], {}, ["--timeout", "7"], ["timeout_s", "60.0 then, 7.0 now"]),
     ("the version", [], {"out.jsonl.run.json": ('"rlvr": "', '"rlvr": "0.0.')}, [], ["rlvr", "0.0."]),
     ("the verifier's source", ["--verifier", "mine:slow"], {"mine.py": ("% 3", "% 2")}, ["--verifier", "mine:slow"],
-     ["verifier", "'file'"]),
+     ["verifier"]),
     ("a source that the module takes it from", ["--verifier", "package:slow"], {"package/inner.py": ("% 3", "% 2")},
      ["--verifier", "package:slow"], ["verifier"]),
     ("a bound option in the source", ["--verifier", "bound:reward"], {"bound.py": ('"box"', '"any"')},
