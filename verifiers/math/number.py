@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 MAX_DIGITS = 4000
 """Longer digit strings are compared as strings: Python's `int()` stops at 4,300 digits."""
@@ -61,7 +60,6 @@ class Number:
         return self.numerator % rest == 0
 
 
-@lru_cache(maxsize=4096)
 def read_number(canonical_text: str) -> Number | None:
     r"""The number that the whole text is, with a unit or a percent sign behind it; None for anything else.
 
