@@ -9,7 +9,7 @@ from math import isnan, nan
 
 from ..verifiers.types import STATUSES, Status, Verdict
 
-_ANSWER_LIMIT = 2000
+_ANSWER_LIMIT = 1500
 
 
 class Tally:
@@ -58,12 +58,12 @@ class Tally:
         self.score.append(nan if verdict.score is None else verdict.score)
         self.length.append(length)
         if verdict.extracted:
-            self._answers += _shortened(verdict.extracted.encode("utf-8", "surrogatepass"))
+            self._answers += _shortened(verdict.extracted).encode("utf-8", "surrogatepass")
         self._answer_end.append(len(self._answers))
         self.reasons[verdict.status, verdict.reason] += 1
 
     def answer(self, sample: int) -> str | None:
-        """The answer that was found, None where there was none; beyond 2,000 bytes, a hash of it."""
+        """The answer that was found, None where there was none; beyond 1,500 characters, a hash stands for the rest."""
         start = self._answer_end[sample - 1] if sample else 0
         text = bytes(self._answers[start : self._answer_end[sample]])
         return text.decode("utf-8", "surrogatepass") if text else None
@@ -89,6 +89,8 @@ class Tally:
                 yield ordered[end - count : end]
 
 
-def _shortened(answer: bytes) -> bytes:
-    """The answer, or a hash where it is too long to keep: two different ones must not pool their votes."""
-    return answer if len(answer) <= _ANSWER_LIMIT else blake2b(answer, digest_size=16).hexdigest().encode()
+def _shortened(answer: str) -> str:
+    """The answer, or its beginning and a hash where it is long: two different ones must not pool their votes."""
+    if len(answer) <= _ANSWER_LIMIT:
+        return answer
+    return answer[:_ANSWER_LIMIT] + blake2b(answer.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
