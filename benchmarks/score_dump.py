@@ -138,9 +138,8 @@ def main(path: str) -> None:
     print(f"{'worker start (not counted)':34}{middle(lambda r: r['ours']['worker']):10.2f} s")
     print(f"{'whole command, everything counted':34}{middle(lambda r: r['command']):10.2f} s")
     print(f"{'work':34}{work:10.3f} s{theirs_work:11.3f} s{floor_work:7.3f} s")
-    print(
-        f"{'  of which reached math-verify':34}{middle(lambda r: r['ours']['tail_s']):10.3f} s   ({ours['tail']} samples)"
-    )
+    tail = middle(lambda r: r["ours"]["tail_s"])
+    print(f"{'  of which reached math-verify':34}{tail:10.3f} s   ({ours['tail']} samples)")
     print(f"{'  the rest':34}{fast:10.3f} s")
     print(
         f"{'largest for one sample':34}{middle(lambda r: r['ours']['worst']) * 1000:9.1f} ms"

@@ -39,7 +39,7 @@ class ScoredFile:
         try:
             self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from None
+            raise UsageError(f"{path}: {error.strerror or 'is no file that a run could continue'}") from None
         try:
             self._lock()
             self._check(dict(run))

@@ -69,7 +69,14 @@ def _score(tally: Tally, sizes: "array[int]") -> Estimate:
 def _pass_at_k(sizes: "array[int]", correct: "array[int]", k: int) -> Estimate:
     if max(sizes) == 1:
         return wilson(sum(correct), len(sizes))
-    return estimate([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)]).within_unit_interval()
+    return _share([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)])
+
+
+def _share(values: list[float]) -> Estimate:
+    """The mean of shares, one per problem. Where all are 0 or all are 1, t has no width; Wilson's interval has."""
+    if len(values) > 1 and set(values) in ({0.0}, {1.0}):
+        return wilson(int(sum(values)), len(values))
+    return estimate(values).within_unit_interval()
 
 
 def _powers(n: int) -> list[int]:
@@ -90,7 +97,7 @@ def _consensus(tally: Tally, equivalent: Equivalent) -> dict[str, Any]:
         votes.append(majority_vote(numbers, [tally.status[i] == _CORRECT for i in group]))
     ties = sum(vote.tie for vote in votes)
     return {
-        **_as_json(estimate([vote.score for vote in votes]).within_unit_interval()),
+        **_as_json(_share([vote.score for vote in votes])),
         "ties": ties,
         "tie_rate": ties / len(votes),
         "without_answer": sum(vote.answered == 0 for vote in votes),

@@ -3,12 +3,13 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from itertools import accumulate
 from math import isnan, nan
 
 from ..verifiers.types import STATUSES, Status, Verdict
 
-_ANSWER_LIMIT = 2000
+_ANSWER_LIMIT = 1500
 
 
 class Tally:
@@ -57,14 +58,14 @@ class Tally:
         self.score.append(nan if verdict.score is None else verdict.score)
         self.length.append(length)
         if verdict.extracted:
-            self._answers += verdict.extracted[:_ANSWER_LIMIT].encode("utf-8", "surrogatepass")
+            self._answers += _shortened(verdict.extracted).encode("utf-8", "surrogatepass")
         self._answer_end.append(len(self._answers))
         self.reasons[verdict.status, verdict.reason] += 1
 
     def answer(self, sample: int) -> str | None:
-        """The answer that was found, None where there was none; cut at 2,000 characters."""
+        """The answer that was found, None where there was none; beyond 1,500 characters, a hash stands for the rest."""
         start = self._answer_end[sample - 1] if sample else 0
-        text = self._answers[start : self._answer_end[sample]]
+        text = bytes(self._answers[start : self._answer_end[sample]])
         return text.decode("utf-8", "surrogatepass") if text else None
 
     def status_counts(self) -> dict[Status, int]:
@@ -86,3 +87,10 @@ class Tally:
         for end, count in zip(ends, self.samples_of, strict=True):
             if count:
                 yield ordered[end - count : end]
+
+
+def _shortened(answer: str) -> str:
+    """The answer, or its beginning and a hash where it is long: two different ones must not pool their votes."""
+    if len(answer) <= _ANSWER_LIMIT:
+        return answer
+    return answer[:_ANSWER_LIMIT] + blake2b(answer.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

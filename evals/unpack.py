@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_PIECE = 1 << 14  # compressed bytes at a time: even a bomb unpacks to no more than its largest window from these
+_PIECE = 1 << 10  # compressed bytes at a time: zstandard's output has no limit, and a bomb makes 20 MB of these
 _MOST = 1 << 20
 _TRAILER = 8
 

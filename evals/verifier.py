@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -46,11 +47,12 @@ def choose_verifier(name: str, options: Sequence[str]) -> Chosen:
     Raises UsageError when there is no such verifier or option.
     """
     built_in = BUILT_IN.get(name)
+    before = frozenset(sys.modules)
     function = built_in or _imported(name)
     values = _options(name, function, options)
     identity: dict[str, Any] = {"name": name, "options": values}
     if built_in is None:
-        identity["file"] = _file_hash(name.partition(":")[0])
+        identity["files"] = _files_hash(name.partition(":")[0], before)
     bound = cast(Verifier, partial(function, **values) if values else function)
     if built_in is not None:
         _try_options(name, bound)
@@ -120,7 +122,17 @@ def _try_options(name: str, verifier: Verifier) -> None:
         raise UsageError(f"--verifier {name}: {error}") from None
 
 
-def _file_hash(module_name: str) -> str | None:
-    """The hash of the file of an imported module; None where there is no file."""
+def _files_hash(module_name: str, before: AbstractSet[str]) -> str | None:
+    """The hash of the files of a module and of what it imported from its own folder; None where there is no file."""
     path = getattr(sys.modules[module_name], "__file__", None)
-    return blake2b(Path(path).read_bytes(), digest_size=16).hexdigest() if path else None
+    if path is None:
+        return None
+    folder = Path(path).parent
+    names = {module_name} | (sys.modules.keys() - before)
+    paths = {Path(file) for name in names if (file := getattr(sys.modules.get(name), "__file__", None)) is not None}
+    inside = [p for p in paths if p.is_relative_to(folder) and "site-packages" not in p.relative_to(folder).parts]
+    digest = blake2b(digest_size=16)
+    for file in sorted(inside):
+        digest.update(f"{file.relative_to(folder)}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

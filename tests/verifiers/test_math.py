@@ -254,6 +254,7 @@ DIFFERENT = [
     (r"50\%", r"0.5\%"),
     (r"50\%", "5"),
     # units
+    ("5 cm", "5 m"),
     (r"5\text{ cm}", r"5\text{ m}"),
     (r"5\text{ cm}", r"5\text{ cm}^2"),
     (r"5\text{ cm}", r"6\text{ cm}"),

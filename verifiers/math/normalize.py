@@ -41,21 +41,26 @@ _SHORT_FRAC = re.compile(rf"\\frac(?![A-Za-z]){_ARGUMENT}{_ARGUMENT}")
 _SHORT_SQRT = re.compile(r"\\sqrt\s?(\d|[A-Za-z](?![A-Za-z]))")
 _SINGLE = re.compile(r"(?<=[\^_])\{(\w)\}")
 _ANY_SPACE_BUT_BETWEEN_DIGITS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
+CACHED = 300
+"""Characters; what is known of longer texts is not kept, or a few thousand of them would fill the memory."""
 _CHOICE = re.compile(  # `(C) Plane` is the choice C
     r"\(([A-Z])\)(?!\s*(?:[;,:=<>/&|]|or\b|and\b|\\pm|\\text))(?:(?!\b[A-Z]\b|\bor\b|\band\b).)*", re.DOTALL
 )
 _PLAIN = re.compile(r"-?\d{1,4000}")
 
 
-@lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     r"""One spelling of commands, delimiters, Unicode signs and spaces; `\text{…}` keeps its name, for it may be a unit.
 
     >>> canonical(r"$\dfrac{1}{2} \mathrm{cm}$")
     '\\frac{1}{2} \\text{cm}'
     """
-    if _PLAIN.fullmatch(text):
-        return text
+    if len(text) > CACHED:
+        return _canonical(text)
+    return text if _PLAIN.fullmatch(text) else _short_canonical(text)
+
+
+def _canonical(text: str) -> str:
     if not text.isascii():
         text = text.translate(_UNICODE)
     text = text.replace("{,}", ",").replace("{, }", ",").replace("\\$", "").replace("$", "").replace("~", " ")
@@ -71,7 +76,9 @@ def canonical(text: str) -> str:
     return _SPACES.sub(" ", text).strip().rstrip(".\\ ")
 
 
-@lru_cache(maxsize=4096)
+_short_canonical = lru_cache(maxsize=4096)(_canonical)
+
+
 def text_key(canonical_text: str) -> str:
     r"""What is left of a canonical text when text wrappers, case of words and spaces are gone; equal keys, same text.
 

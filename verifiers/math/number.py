@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from .units import UNITS, unit_name
 
@@ -55,7 +54,6 @@ class Number:
         return self.numerator % rest == 0
 
 
-@lru_cache(maxsize=4096)
 def read_number(canonical_text: str) -> Number | None:
     r"""The number that the whole text is, with a unit or a percent sign behind it; None for anything else.
 

@@ -1,7 +1,5 @@
 """`verify_math`: the reward of DeepSeek-R1-Zero's math runs, and the equality that cons@k votes with."""
 
-from functools import lru_cache
-
 from ..extract import Level, find_answer, last_box
 from ..types import Completion, Problem, Verdict, correct, not_judged, wrong
 from .compare import MAX_PARSED, Outcome, compare
@@ -54,7 +52,6 @@ def equivalent(a: str, b: str, *, timeout_s: float = TIMEOUT_S) -> bool | None:
     return there or compare(second, first, timeout_s=timeout_s).equal
 
 
-@lru_cache(maxsize=4096)
 def read_gold(answer: str) -> str | None:
     r"""The gold answer itself: without the solution around it (`… #### 18`, `… \boxed{18}`); None without any.
 
