@@ -1,12 +1,13 @@
 """Hostile answers (tests/cases/hostile_math.jsonl): none is accepted, none raises, the threads agree.
 
-No clock is asserted here; `benchmarks/hostile_math.py` measures. The tail is replaced by one that always says "equal", so
-that a hostile input which reaches it is seen: only the inputs that name mathematics of their own kind may.
+No clock is asserted here; `benchmarks/hostile_math.py` measures. The tail is replaced by one that always says "equal",
+so that a hostile input which reaches it is seen: only the inputs that name mathematics of their own kind may.
 """
 
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,78 @@ def test_a_deep_stack_changes_no_verdict(pairs, tail):
 
 
 PIECES = st.sampled_from(
-    [r"\frac", r"\sqrt", r"\text{", r"\begin{pmatrix}", r"\end{pmatrix}", r"{", r"}", r"(", r")", r"[", r"]", r"\{", r"\}", r"^", r"_", r"!", r"%", r",", r";", r":", r"=", r"<", r"\leq", r"\in", r"\cup", r"\pm", r"+", r"-", r"*", r"/", r"|", r"||", r"\sin", r"\log_", r"\lfloor", r"\rfloor", r"\langle", r"\rangle", r"\binom", r"x", r"y", r"\pi", r"e", r"i", r"\infty", r"1", r"2", r"12", r"0.5", r"1e3", r"\circ", r"&", r"\\", r"\overline", r"\left", r"\right", r"or", r"and", r"cm", r"\%", r"'", r".", r"\emptyset", r"\cdot", r"²", r"½", r"√", r"\vec", r"10^", r"\neq"]
+    [
+        r"\frac",
+        r"\sqrt",
+        r"\text{",
+        r"\begin{pmatrix}",
+        r"\end{pmatrix}",
+        r"{",
+        r"}",
+        r"(",
+        r")",
+        r"[",
+        r"]",
+        r"\{",
+        r"\}",
+        r"^",
+        r"_",
+        r"!",
+        r"%",
+        r",",
+        r";",
+        r":",
+        r"=",
+        r"<",
+        r"\leq",
+        r"\in",
+        r"\cup",
+        r"\pm",
+        r"+",
+        r"-",
+        r"*",
+        r"/",
+        r"|",
+        r"||",
+        r"\sin",
+        r"\log_",
+        r"\lfloor",
+        r"\rfloor",
+        r"\langle",
+        r"\rangle",
+        r"\binom",
+        r"x",
+        r"y",
+        r"\pi",
+        r"e",
+        r"i",
+        r"\infty",
+        r"1",
+        r"2",
+        r"12",
+        r"0.5",
+        r"1e3",
+        r"\circ",
+        r"&",
+        r"\\",
+        r"\overline",
+        r"\left",
+        r"\right",
+        r"or",
+        r"and",
+        r"cm",
+        r"\%",
+        r"'",
+        r".",
+        r"\emptyset",
+        r"\cdot",
+        r"²",
+        r"½",
+        r"√",
+        r"\vec",
+        r"10^",
+        r"\neq",
+    ]
 )
 
 
@@ -102,7 +174,5 @@ def test_parse_and_compare_raise_nothing(left, right):
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_tree_or_unreadable(text):
-    try:
+    with suppress(Unreadable):
         parse(canonical(text))
-    except Unreadable:
-        pass

@@ -19,7 +19,10 @@ def judged(data):
     with (data / "math_cases.jsonl").open(encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
     return [
-        (case, verify_math(Problem(str(case["id"]), answer=case["answer"]), Completion(case["completion"]), extract="any"))
+        (
+            case,
+            verify_math(Problem(str(case["id"]), answer=case["answer"]), Completion(case["completion"]), extract="any"),
+        )
         for case in cases
     ]
 
