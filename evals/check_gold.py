@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
@@ -180,7 +181,7 @@ def _table(faults: Sequence[Fault], *, with_reasons: bool) -> Table:
         if with_reasons:
             against = f"against {fault.against}: " if fault.against else ""
             why = f"{against}{REASONS[fault.reason]} ({fault.reason})"
-        cells = (f"{fault.file}:{fault.line}", fault.id, repr(fault.gold), why)
+        cells = (f"{Path(fault.file).name}:{fault.line}", fault.id, repr(fault.gold), why)
         table.add_row(*(Text(cell if len(cell) <= _WIDTH else f"{cell[:_WIDTH]} …") for cell in cells))
     if len(faults) > SHOWN:
         table.add_row(Text(f"and {len(faults) - SHOWN:,} more (--json lists all)", style="dim"))

@@ -308,7 +308,8 @@ class Parser(Reader):
         if name in _GREEK:
             return Sym(name)
         if name in FUNCTIONS:
-            return self._function(name)
+            named = self.peek() == ("op", "=")  # `lcm = 36`
+            return Sym(name) if named else self._function(name)
         rule = ATOMS.get(name)
         if rule is None:
             raise Unreadable(f"\\{name} is not known", "" if name in _BEYOND else "unreadable")
