@@ -7,7 +7,6 @@ options is refused with the difference shown.
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -17,7 +16,6 @@ from .columns import Sample
 from .errors import UsageError
 from .files import Row, dump_line
 
-FLUSH_S = 1.0
 WRITTEN = ("id", "sample", "score", "status", "reason", "extracted", "parts")
 _OURS = frozenset({*WRITTEN, "detail"})
 
@@ -46,7 +44,6 @@ class ScoredFile:
         except UsageError:
             self._file.close()
             raise
-        self._flushed = time.monotonic()
 
     def earlier(self) -> Iterator[tuple[Row, Verdict]]:
         """What an earlier run wrote, row by row; a last line that was cut is dropped. Then appending may begin."""
@@ -67,12 +64,9 @@ class ScoredFile:
         self._file.truncate()
 
     def write(self, sample: Sample, index: int, verdict: Verdict) -> None:
-        """Append one row; it reaches the disk within a second or when the file is closed."""
+        """Append one row; it is handed to the system at once, for the next sample may hang."""
         self._file.write(dump_line(out_row(sample, index, verdict, with_text=self._with_text)))
-        now = time.monotonic()
-        if now - self._flushed > FLUSH_S:
-            self._file.flush()
-            self._flushed = now
+        self._file.flush()
 
     def close(self) -> None:
         """Write what is left."""
@@ -88,8 +82,11 @@ class ScoredFile:
         run = json.loads(json.dumps(run))
         if not self._file.read(1):  # nothing was written yet: whatever was tried before, this run may begin
             scratch = self._manifest.with_name(self._manifest.name + ".new")
-            scratch.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-            scratch.replace(self._manifest)
+            try:
+                scratch.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+                scratch.replace(self._manifest)
+            except OSError as error:
+                raise UsageError(f"{self._manifest}: {error.strerror}") from None
         elif self._manifest.exists():
             before = self._read_manifest()
             changed = [key for key in sorted(before.keys() | run.keys()) if before.get(key) != run.get(key)]

@@ -72,7 +72,7 @@ def score(options: ScoreOptions, progress: Progress) -> Summary:
     if not len(tally):
         names = ", ".join(source.name for source in reader.sources)
         raise UsageError(f"{names}: no rows to score{reader.skipped_note()}")
-    summary = {
+    summary: Summary = {
         "rlvr": version("rlvr"),
         "verifier": _spelled(options),
         "files": reader.described(),
@@ -80,6 +80,10 @@ def score(options: ScoreOptions, progress: Progress) -> Summary:
         "bad_rows": reader.bad_rows,
         "seconds": round(time.monotonic() - start, 3),
     }
+    if any(columns and not columns.keys() & {"id", "prompt"} for columns in reader.columns):
+        summary["notes"].append(
+            "no column tells problems apart: samples with the same gold answer count as one problem (--id-field)"
+        )
     if options.report is not None:
         _write_report(options.report, summary, run)
     return summary
