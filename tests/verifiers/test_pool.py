@@ -125,7 +125,8 @@ def test_any_number_of_pairs(n, workers):
 
 
 def test_verdicts_are_the_same_with_any_number_of_workers():
-    answers = [r"\boxed{4}", r"\boxed{5}", "A: 4", "", r"\boxed{2+2}", r"\boxed{}", "5", r"\boxed{x}"]
+    answers = [r"\boxed{4}", r"\boxed{5}", "A: 4", "", r"\boxed{2+2}", r"\boxed{}", "5", r"\boxed{x}",
+               r"\boxed{\sum_{n=1}^{4} 1}", r"\boxed{\sum_{n=1}^{5} 1}"]  # fmt: skip
     pairs = [(Problem(str(i), answer="4"), Completion(text)) for i, text in enumerate(answers * 5)]
     pairs += [(Problem("no gold"), Completion("4")), (Problem("empty gold", answer=""), Completion("4"))]
     results = [list(score_many(verify_math, pairs, workers=workers)) for workers in (0, 1, 3)]
@@ -133,6 +134,8 @@ def test_verdicts_are_the_same_with_any_number_of_workers():
     assert Counter(v.reason for v in results[0]) == {
         "same_text": 10,
         "different_number": 5,
+        "same_form": 5,
+        "different_form": 5,
         "symbolic_equal": 5,
         "symbolic_different": 5,
         "empty_answer": 5,
@@ -750,7 +753,7 @@ ORPHANS = """
         if completion.text == "sleep":
             time.sleep(10_000)
         if completion.text == "symbolic":
-            return verify_math(problem, Completion(r"\\boxed{9^{9^{9}}}"), timeout_s=10_000)
+            return verify_math(problem, Completion(r"\\boxed{\\int_0^1 9^{9^{9}} dx}"), timeout_s=10_000)
         return Verdict(1.0, "correct", "same_text")
 
     with WorkerPool(verifier, workers=2, timeout_s=float(sys.argv[2])) as pool:
