@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .compose import all_of, any_of, by_source, gate, weighted
 from .format import verify_format
-from .math import equivalent, verify_math
 from .types import REASONS, STATUSES, Completion, Problem, Status, Verdict, Verifier
 
 if TYPE_CHECKING:
     from .language import verify_language
+    from .math import equivalent, verify_math
     from .pool import WorkerPool, score_many
     from .shaping import length_penalty, repetition_penalty
 
@@ -25,6 +25,8 @@ __all__ = [
 # Imported when first asked for: together they cost as much as all the rest.
 _WHEN_NEEDED = {
     "verify_language": "language",
+    "verify_math": "math",
+    "equivalent": "math",
     "length_penalty": "shaping",
     "repetition_penalty": "shaping",
     "score_many": "pool",
