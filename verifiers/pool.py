@@ -124,7 +124,7 @@ class WorkerPool:
                 self._workers.append(_Worker(self._code, timeout_s))
             for worker in self._workers:
                 worker.wait_until_ready()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no worker may be left behind
             self.close()
             raise
 

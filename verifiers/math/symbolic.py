@@ -76,7 +76,7 @@ class _Tail:
     def _receive(self, child: Child, wall_s: float, cpu_s: float | None) -> bytes:
         try:
             return child.receive(wall_s, cpu_s=cpu_s)
-        except BaseException:
+        except BaseException:  # Ctrl-C too, see below
             self.stop()  # also when interrupted: a late answer must not be taken for the next question's
             raise
 
