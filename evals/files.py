@@ -6,11 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from .errors import BadRow, UsageError
 from .unpack import Broken, opened
@@ -26,8 +25,7 @@ _TOO_DEEP = f"nested too deeply: more than {MAX_DEPTH} brackets in brackets"
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One row, or what is wrong with it, and how many bytes of the file were read to get it."""
 
     number: int
@@ -117,7 +115,7 @@ class Source:
             return self._bad(number, f"not JSON: {error.msg}{hint}{_layout_hint(text, number)}", error.colno)
         if not isinstance(row, dict):
             return self._bad(number, f"a row is a JSON object, not {json_type(row)}{_layout_hint(text, number)}", 1)
-        if _is_deeper(row, MAX_DEPTH):
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(cast(Row, row), MAX_DEPTH):
             return self._bad(number, _TOO_DEEP)
         return cast(Row, row)
 
@@ -167,9 +165,9 @@ def _loads(text: str) -> object:
 
 def _is_deeper(row: object, limit: int) -> bool:
     """Whether lists and objects stand more than `limit` deep in one another."""
-    level = [row]
+    level: list[object] = [row]
     for _ in range(limit + 1):
-        nested = [each for each in level if isinstance(each, list | dict)]
+        nested = [cast(Row | list[object], each) for each in level if isinstance(each, list | dict)]
         if not nested:
             return False
         level = [value for each in nested for value in (each.values() if isinstance(each, dict) else each)]

@@ -27,8 +27,8 @@ _MARKS = [
 
 _BOX_TOKEN = re.compile(r"\\(?:boxed|fbox)\s{0,20}\{|\\[\\{}]|[{}]")
 _BRACE = re.compile(r"\\[\\{}]|[{}]")
-# TeX also boxes a single token without braces.
-_BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{1,20}([^\s{}$\\.,;]{1,40})")
+# TeX also boxes a single token without braces: a number or a choice; "the \boxed notation" is prose.
+_BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{1,20}(-?\d[\d.,/]{0,40}(?<![.,/])|[A-Z])(?![A-Za-z])")
 _LIST_GAP = re.compile(
     r"(?:[\s$,;]|\\[,;:! ]|\\q?quad|\\[()\[\]]|\\text\s?\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|\\\\)*", re.IGNORECASE
 )
@@ -45,9 +45,11 @@ _STATED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # What each of them holds, in lower case: the search for these is some thirty times as fast as the pattern.
-_STATING = ("####", "a:", "a*", "answer", "solution", "réponse", "respuesta", "antwort", "risposta", "resposta")
-_STATING += ("ответ", "答案")
+_STATING = (
+    "####", "a:", "a*", "answer", "solution", "réponse", "respuesta", "antwort", "risposta", "resposta", "ответ", "答案",
+)  # fmt: skip
 _LINE_START = re.compile(r"[^\S\n]{0,8}\**")
+_REMARK = re.compile(r"\s*(?:[,;:(—–]|\b(?:which|because|since|as|so|when|where)\b)[^\d$\\=]*")  # behind an answer
 _PLACES = 5000  # of such words that are looked at, from the end
 _SENTENCE_END = re.compile(r"\n|[.。!?](?=\s|\*|$)")
 _MATH = re.compile(r"\$\$(.{1,2000}?)\$\$|\$(.{1,2000}?)(?<!\\)\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL)
@@ -89,13 +91,10 @@ def find_answer(text: str, level: Level = "answer") -> str | None:
         found = _marked(region)
         if found is None and level != "box":
             found = _stated(region)
+        if found is None and level == "any":
+            found = _bare_formula(region) or _last_formula_or_number(region)
         if found is not None:
             return found
-    if level == "any":
-        for region in regions:
-            found = _bare_formula(region) or _last_formula_or_number(region)
-            if found is not None:
-                return found
     return None
 
 
@@ -258,7 +257,7 @@ def _first_statement(chunk: str) -> str | None:
     end = _SENTENCE_END.search(chunk, formula.end() if formula else 0)
     sentence = chunk[: end.start()] if end else chunk
     sentence = sentence.strip(" \t*_`")
-    if formula and formula[0] == sentence:
+    if formula and (formula[0] == sentence or _REMARK.fullmatch(sentence, formula.end())):
         return _content(formula)
     if formula or (len(sentence.split()) <= 3 and not _OTHER_SCRIPT.search(sentence)):
         return sentence
