@@ -46,7 +46,8 @@ _STATED = re.compile(
 )
 # What each of them holds, in lower case: the search for these is some thirty times as fast as the pattern.
 _STATING = (
-    "####", "a:", "a*", "answer", "solution", "réponse", "respuesta", "antwort", "risposta", "resposta", "ответ", "答案",
+    "####", "a:", "a*", "answer", "solution", "réponse", "respuesta", "antwort", "risposta", "resposta", "ответ",
+    "答案",
 )  # fmt: skip
 _LINE_START = re.compile(r"[^\S\n]{0,8}\**")
 _REMARK = re.compile(r"\s*(?:[,;:(—–]|\b(?:which|because|since|as|so|when|where)\b)[^\d$\\=]*")  # behind an answer
