@@ -3,6 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal
 
 Level = Literal["box", "answer", "any"]
@@ -68,6 +69,7 @@ _PROSE = re.compile(
 _BARE = 400  # characters
 _OTHER_SCRIPT = re.compile(r"[\u0400-\u1fff\u3040-\ud7ff]")
 _TAIL = 20_000
+_MAX_BRACES = 100_000  # what no completion has, and no scan goes past
 _CHUNK = 400  # characters of a stated answer that are looked at
 
 
@@ -128,16 +130,18 @@ def last_box(text: str) -> str | None:
     if last < 0:
         return None
     first = _first_neighbour(text, last)
+    until = len(text)
     if first == last and text.startswith("\\boxed{", last):
         end = text.find("}", last)  # the usual box: alone, most often without braces inside
         if "{" in text[last + 7 : end] or text[end - 1] == "\\":
             end = _closing_brace(text, last + 6)
         if end >= 0:
             return _unwrap(text[last + 7 : end])
+        until = last  # it never closes, and so does none around it
     bare = _BARE_BOX.match(text, last)
     if bare:
         return bare[1]
-    spans = _box_spans(text, first, last) or _box_spans(text, 0, last)
+    spans = _box_spans(text, first, last, until) or _box_spans(text, 0, last, until)
     if not spans:
         return None
     members = [_unwrap(text[spans[-1][1] : spans[-1][2]])]
@@ -185,11 +189,11 @@ def _first_neighbour(text: str, start: int) -> int:
     return start
 
 
-def _box_spans(text: str, start: int, last: int) -> list[tuple[int, int, int]]:
+def _box_spans(text: str, start: int, last: int, until: int) -> list[tuple[int, int, int]]:
     """(start, start of content, end of content) of the closed outermost boxes from `start` on to the one at `last`."""
     spans: list[tuple[int, int, int]] = []
     stack: list[tuple[int, int] | None] = []
-    for token in _BOX_TOKEN.finditer(text, start):
+    for token in islice(_BOX_TOKEN.finditer(text, start, until), _MAX_BRACES):
         lexeme = token[0]
         if lexeme == "{":
             stack.append(None)
@@ -221,7 +225,7 @@ def _unwrap(content: str) -> str:
 def _closing_brace(text: str, start: int = 0) -> int:
     """Where the brace at `start` closes; -1 when it does not."""
     depth = 0
-    for token in _BRACE.finditer(text, start):
+    for token in islice(_BRACE.finditer(text, start), _MAX_BRACES):
         depth += (token[0] == "{") - (token[0] == "}")
         if depth == 0:
             return token.start()
