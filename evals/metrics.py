@@ -1,12 +1,11 @@
-"""Statistics as pure functions: pass@k, cons@k, and the uncertainty that belongs beside a mean."""
+"""Statistics as pure functions: avg@n, pass@k, and the uncertainty that belongs beside a mean."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import combinations
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
+
+from .distributions import t_quantile
 
 Z95 = NormalDist().inv_cdf(0.975)
 
@@ -24,17 +23,6 @@ class Estimate:
         if self.ci95 is None:
             return self
         return replace(self, ci95=(max(self.ci95[0], 0.0), min(self.ci95[1], 1.0)))
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """What a majority vote over the samples of one problem is worth."""
-
-    score: float
-    """Expected share correct of the winning class; a tie scores its expectation under a random break."""
-    tie: bool
-    answered: int
-    """Samples that held an answer; the others do not vote."""
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -106,97 +94,91 @@ def wilson(successes: int, n: int) -> Estimate:
     return Estimate(p, math.sqrt(p * (1 - p) / n), (low, high))
 
 
-def majority_vote(answers: Sequence[int | None], correct: Sequence[bool]) -> Vote:
-    """The vote over one problem's samples: `answers` holds the class of each sample's answer, None where it has none.
+def proportion(values: Sequence[float]) -> Estimate:
+    """The mean of shares in [0, 1], one per problem, with its interval cut to [0, 1].
 
-    A class whose members got different verdicts scores their mean. Nobody answering scores 0.
-    Raises ValueError when the two differ in length or are empty.
-    Source: Wang et al. 2023 (self-consistency), arXiv:2203.11171.
+    Where all are 0 or all are 1, t has no width; Wilson's interval has. Raises ValueError without values.
 
-    >>> majority_vote([7, 7, 8, 8, None], [True, True, False, False, False])
-    Vote(score=0.5, tie=True, answered=4)
+    >>> proportion([1.0] * 10).ci95
+    (0.72246..., 1.0)
     """
-    if len(answers) != len(correct) or not answers:
-        raise ValueError(f"a vote needs one verdict per answer, not {len(correct)} for {len(answers)}")
-    votes = Counter(answer for answer in answers if answer is not None)
-    if not votes:
-        return Vote(0.0, False, 0)
-    most = max(votes.values())
-    winners = [answer for answer, count in votes.items() if count == most]
-    shares = [fmean(ok for answer, ok in zip(answers, correct, strict=True) if answer == winner) for winner in winners]
-    return Vote(fmean(shares), len(winners) > 1, sum(votes.values()))
+    if len(values) > 1 and set(values) in ({0.0}, {1.0}):
+        return wilson(int(sum(values)), len(values))
+    return estimate(values).within_unit_interval()
 
 
-def equivalence_classes(answers: Iterable[str], equivalent: Callable[[str, str], bool | None]) -> dict[str, int]:
-    """A class number for each distinct answer: two answers share one when a chain of equalities joins them.
+@dataclass(frozen=True, slots=True)
+class Average:
+    """avg@n: the mean of n runs over the problems, and how much one such run differs from the next."""
 
-    All pairs that are not joined yet are compared, so the order of the answers does not matter; a comparison that was
-    stopped (None) joins nothing. Equality is chained where it is not transitive.
+    estimate: Estimate
+    """Its error is over problems: what another set of problems would change."""
+    run_deviation: float | None
+    """Standard deviation of the runs' means: what another run on these problems would change. None for one run."""
 
-    >>> equivalence_classes(["0.5", "1/2", "2"], lambda a, b: {a, b} == {"0.5", "1/2"})
-    {'0.5': 0, '1/2': 0, '2': 1}
+
+def avg_at_n(scores: Sequence[Sequence[float]]) -> Average:
+    """The mean over problems (rows) of n samples each (columns); column i is run i.
+
+    The two deviations answer different questions and are never added: the error clustered by problem already holds the
+    noise of the samples. Raises ValueError without samples, or where problems have different numbers of them.
+    Source: Miller 2024, arXiv:2411.00640, sections 2.2 and 3.
+
+    >>> average = avg_at_n([[1, 0], [1, 1], [0, 1], [0, 0]])
+    >>> average.estimate.mean, average.run_deviation
+    (0.5, 0.0)
     """
-    distinct = sorted(set(answers))
-    parent = {answer: answer for answer in distinct}
-
-    def root(answer: str) -> str:
-        while parent[answer] != answer:
-            parent[answer] = answer = parent[parent[answer]]
-        return answer
-
-    for a, b in combinations(distinct, 2):
-        if root(a) != root(b) and equivalent(a, b):
-            parent[root(b)] = root(a)
-    numbers: dict[str, int] = {}
-    return {answer: numbers.setdefault(root(answer), len(numbers)) for answer in distinct}
+    sizes = {len(row) for row in scores}
+    if len(sizes) != 1 or sizes == {0}:
+        raise ValueError(f"avg@n needs equally many samples of each problem, not {sorted(sizes) or 'none'}")
+    runs = [fmean(column) for column in zip(*scores, strict=True)]
+    pairs = ((math.fsum(row), len(row)) for row in scores)
+    return Average(clustered(pairs), stdev(runs) if len(runs) > 1 else None)
 
 
-@lru_cache(maxsize=256)
-def t_quantile(p: float, degrees: int) -> float:
-    """The p-quantile of Student's t, to about 1e-10. Above 100,000 degrees of freedom, the normal quantile.
+def pass_curve(n: int, c: int, ks: Iterable[int]) -> dict[int, float]:
+    """`pass_at_k` for each k.
 
-    Raises ValueError unless 0.5 <= p < 1 and degrees >= 1.
-    Source: Abramowitz and Stegun 26.7.1, by bisection.
-
-    >>> round(t_quantile(0.975, 29), 6)
-    2.04523
+    >>> pass_curve(4, 1, [1, 2, 4])
+    {1: 0.25, 2: 0.5, 4: 1.0}
     """
-    if not 0.5 <= p < 1 or degrees < 1:
-        raise ValueError(f"a t quantile needs 0.5 <= p < 1 and at least one degree of freedom, not {p}, {degrees}")
-    if degrees > 100_000:
-        return NormalDist().inv_cdf(p)
-    low, high = 0.0, 1.0
-    while _t_upper_tail(high, degrees) > 1 - p:
-        low, high = high, 2 * high
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_upper_tail(middle, degrees) > 1 - p else (low, middle)
-    return (low + high) / 2
+    return {k: pass_at_k(n, c, k) for k in ks}
 
 
-def _t_upper_tail(t: float, degrees: int) -> float:
-    """P(T > t) for t >= 0, by the incomplete beta function."""
-    return 0.5 * _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+def powers(n: int) -> list[int]:
+    """The k that curves are drawn over: 1, 2, 4 … and n.
+
+    >>> powers(22)
+    [1, 2, 4, 8, 16, 22]
+    """
+    return sorted({1 << i for i in range(n.bit_length()) if 1 << i <= n} | {n})
 
 
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), by its continued fraction (Numerical Recipes 6.4)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    tiny = 1e-300
-    c, d = 1.0, 1 / max(1 - (a + b) * x / (a + 1), tiny)
-    fraction = d
-    for m in range(1, 500):
-        for numerator in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / (1 + numerator * d or tiny)
-            c = 1 + numerator / c or tiny
-            fraction *= c * d
-        if abs(c * d - 1) < 1e-15:
-            break
-    return front * fraction
+def quantile(ordered: Sequence[float], p: float) -> float:
+    """The p-quantile of ascending values, interpolated (type 7 of Hyndman and Fan 1996, numpy's default).
+
+    Raises ValueError without values, or unless 0 <= p <= 1.
+
+    >>> quantile([1, 2, 4], 0.75)
+    3.0
+    """
+    if not ordered or not 0 <= p <= 1:
+        raise ValueError(f"a quantile needs values and 0 <= p <= 1, not {len(ordered)} values and p={p}")
+    place = p * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def spread(values: Iterable[float]) -> Mapping[str, float]:
+    """How values are distributed: their number, mean, quantiles and largest. Raises ValueError without values.
+
+    >>> spread([10, 30, 20])["p50"]
+    20.0
+    """
+    ordered = sorted(values)
+    found = {f"p{round(100 * p)}": quantile(ordered, p) for p in QUANTILES}
+    return {"samples": len(ordered), "mean": fmean(ordered), **found, "max": ordered[-1]}

@@ -6,7 +6,8 @@ from math import isnan
 from typing import Any
 
 from ..verifiers.types import STATUSES
-from .metrics import Estimate, Vote, clustered, equivalence_classes, estimate, majority_vote, pass_at_k, wilson
+from .consensus import Vote, equivalence_classes, majority_vote
+from .metrics import Estimate, clustered, pass_at_k, powers, proportion, wilson
 from .tally import Tally
 
 Equivalent = Callable[[str, str], bool | None]
@@ -36,7 +37,7 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
             for (status, reason), count in tally.reasons.most_common()
         ],
         "score": _as_json(_score(tally, sizes)),
-        "pass@k": {str(k): _as_json(_pass_at_k(sizes, correct, k)) for k in _powers(fewest)},
+        "pass@k": {str(k): _as_json(_pass_at_k(sizes, correct, k)) for k in powers(fewest)},
         "cons@k": {},
         "notes": [],
     }
@@ -69,23 +70,7 @@ def _score(tally: Tally, sizes: "array[int]") -> Estimate:
 def _pass_at_k(sizes: "array[int]", correct: "array[int]", k: int) -> Estimate:
     if max(sizes) == 1:
         return wilson(sum(correct), len(sizes))
-    return _share([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)])
-
-
-def _share(values: list[float]) -> Estimate:
-    """The mean of shares, one per problem. Where all are 0 or all are 1, t has no width; Wilson's interval has."""
-    if len(values) > 1 and set(values) in ({0.0}, {1.0}):
-        return wilson(int(sum(values)), len(values))
-    return estimate(values).within_unit_interval()
-
-
-def _powers(n: int) -> list[int]:
-    """1, 2, 4 … and n.
-
-    >>> _powers(22)
-    [1, 2, 4, 8, 16, 22]
-    """
-    return sorted({1 << i for i in range(n.bit_length()) if 1 << i <= n} | {n})
+    return proportion([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)])
 
 
 def _consensus(tally: Tally, equivalent: Equivalent) -> dict[str, Any]:
@@ -97,7 +82,7 @@ def _consensus(tally: Tally, equivalent: Equivalent) -> dict[str, Any]:
         votes.append(majority_vote(numbers, [tally.status[i] == _CORRECT for i in group]))
     ties = sum(vote.tie for vote in votes)
     return {
-        **_as_json(_share([vote.score for vote in votes])),
+        **_as_json(proportion([vote.score for vote in votes])),
         "ties": ties,
         "tie_rate": ties / len(votes),
         "without_answer": sum(vote.answered == 0 for vote in votes),

@@ -12,17 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rlvr.evals.metrics import (
-    Estimate,
-    Vote,
-    clustered,
-    equivalence_classes,
-    estimate,
-    majority_vote,
-    pass_at_k,
-    t_quantile,
-    wilson,
-)
+from rlvr.evals.consensus import Vote, equivalence_classes, majority_vote
+from rlvr.evals.distributions import t_quantile
+from rlvr.evals.metrics import Estimate, clustered, estimate, pass_at_k, wilson
 from rlvr.evals.summary import summarise
 from rlvr.evals.tally import Tally
 from rlvr.verifiers.types import Status, Verdict

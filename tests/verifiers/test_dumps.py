@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from rlvr.evals.metrics import equivalence_classes, majority_vote
+from rlvr.evals.consensus import equivalence_classes, majority_vote
 from rlvr.verifiers import Completion, Problem, equivalent, verify_math
 
 TABLE = Path(__file__).resolve().parents[1] / "cases" / "dump_disagreements.jsonl"
