@@ -63,7 +63,7 @@ class EngineInfo:
 
 
 class EngineUnavailable(RuntimeError):
-    """The engine cannot start: not installed, no GPU, model not found, server not there. The message says what to do."""
+    """The engine cannot start: not installed, no GPU, no such model, no server. The message says what to do."""
 
 
 class Engine(Protocol):
