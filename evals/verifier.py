@@ -27,6 +27,10 @@ BUILT_IN: Mapping[str, Callable[..., Any]] = {
 }
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """A verifier with its options bound, and what the run must know of it."""
@@ -39,6 +43,11 @@ class Chosen:
     """Whether it may run in this process: it never hangs."""
     identity: Mapping[str, Any]
     """What a continued run compares: the name, the options, and a hash of the file that defines it."""
+    needs_tests: bool = False
+    threads: int | None = None
+    """How many threads judge, for a verifier that waits for others to do the work."""
+    close: Callable[[], None] = _nothing
+    """Ends what the verifier holds."""
 
 
 def choose_verifier(name: str, options: Sequence[str]) -> Chosen:
