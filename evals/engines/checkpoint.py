@@ -1,7 +1,7 @@
 """A model on this machine or on the hub: where it lies, and a prompt's exact text after its chat template."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .types import EngineUnavailable, Prompt
 
@@ -22,12 +22,12 @@ def find_model(model: str, revision: str | None) -> tuple[str, str | None]:
 
 
 def _commit(model: str, revision: str | None) -> str:
-    import huggingface_hub
+    import huggingface_hub  # comes with vLLM and with transformers
     from huggingface_hub import errors as hub
 
     at = f" at revision {revision}" if revision else ""
     try:
-        config: str = huggingface_hub.hf_hub_download(model, "config.json", revision=revision)
+        config: str = cast(Any, huggingface_hub).hf_hub_download(model, "config.json", revision=revision)
     except hub.GatedRepoError:
         raise EngineUnavailable(
             f"{model} is gated: accept its terms at https://huggingface.co/{model}, then set HF_TOKEN"

@@ -51,24 +51,25 @@ def decode(model: Any, rows: Sequence[Row], how: Decoding, stopped: Callable[[],
 
     Every different prompt is read once, whatever the number of its rows. Ends early once `stopped()` is true.
     """
-    generators = [torch.Generator().manual_seed(row.seed) for row in rows]
-    logits_BV, cache, mask_BT = _prefill(model, rows)
+    batch: list[Row] = list(rows)
+    generators = [torch.Generator().manual_seed(row.seed) for row in batch]
+    logits_BV, cache, mask_BT = _prefill(model, batch)
     position_B = mask_BT.sum(-1)
     while not stopped():
         uniform_B = torch.tensor([_uniform(generator) for generator in generators], dtype=torch.float64)
         token_B = pick(logits_BV, uniform_B, how.temperature, how.top_p).to(mask_BT.device)
-        _append(rows, token_B, logits_BV, how)
-        alive = [index for index, row in enumerate(rows) if row.finish_reason is None]
-        yield from (row for row in rows if row.finish_reason is not None)
+        _append(batch, token_B, logits_BV, how)
+        yield from (row for row in batch if row.finish_reason is not None)
+        alive = [index for index, row in enumerate(batch) if row.finish_reason is None]
         if not alive:
             return
-        if len(alive) < len(rows):
+        if len(alive) < len(batch):
             kept = torch.tensor(alive, device=mask_BT.device)
             cache.batch_select_indices(kept)
             token_B, mask_BT, position_B = token_B[kept], mask_BT[kept], position_B[kept]
             generators = [generators[index] for index in alive]
-            rows = [rows[index] for index in alive]
-        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=-1)
+            batch = [batch[index] for index in alive]
+        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(batch), 1)], dim=-1)
         logits_BV = model(
             input_ids=token_B[:, None],
             attention_mask=mask_BT,

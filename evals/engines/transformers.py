@@ -27,8 +27,8 @@ class TransformersEngine:
     """Batches of `batch_size` samples with a key-value cache; each sample has its own seed.
 
     `device` is `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` or `mps`; `dtype` is `auto` (the
-    checkpoint's) or a name such as `float32`. `max_model_len` bounds prompt and completion together and defaults to the model's own.
-    A batch that does not fit into the memory of the GPU is halved and drawn again.
+    checkpoint's) or a name such as `float32`. `max_model_len` bounds prompt and completion
+    together and defaults to the model's own. A batch that does not fit into the GPU's memory is halved and drawn again.
     """
 
     def __init__(
