@@ -26,9 +26,7 @@ def bca(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0) -
     return bca_columns([values], resamples=resamples, seed=seed)[0]
 
 
-def bca_columns(
-    columns: Sequence[Sequence[float]], *, resamples: int = RESAMPLES, seed: int = 0
-) -> list[Estimate]:
+def bca_columns(columns: Sequence[Sequence[float]], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Estimate]:
     """`bca` of several statistics of the same problems (pass@1, pass@2 …), from the same resamples at little more cost.
 
     Each column holds one value per problem, in the same order. Raises ValueError where columns differ in length.
@@ -51,9 +49,7 @@ def _constant(column: Sequence[float]) -> Estimate:
     return proportion(column) if set(column) in ({0.0}, {1.0}) else estimate(column)
 
 
-def _intervals(
-    columns: Sequence[Sequence[float]], resamples: int, rng: random.Random
-) -> list[tuple[float, float]]:
+def _intervals(columns: Sequence[Sequence[float]], resamples: int, rng: random.Random) -> list[tuple[float, float]]:
     """A problem is one whole number that holds its value in every column, as fixed-point numbers side by side: one sum
     over the drawn problems adds up all columns at once."""
     size = len(columns[0])

@@ -16,7 +16,7 @@ from typing import Any
 from ..verifiers.types import UnusableVerifier
 from .errors import UsageError
 
-FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests")
+FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests", "weight")
 DEMO = Path(__file__).with_name("examples") / "demo.jsonl"
 
 
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_explain(commands)
     _add_check_gold(commands)
+    _add_compare(commands)
     demo = commands.add_parser("demo", help="score a small dump that ships with rlvr and write its report")
     demo.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where to (default: %(default)s)")
     return parser
@@ -168,12 +169,41 @@ def _add_check_gold(commands: Any) -> None:
     check.add_argument("--quiet", action="store_true", help="no progress bar and no remarks")
 
 
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="two scored runs on the same problems: the difference, and whether chance would do it",
+        description=dedent("""\
+            Compare runs that were scored with `rlvr score --out`, problem by problem: the difference B - A with its
+            interval, p-values, the difference that could have been found, and the problems that flipped (more than
+            half of one run's samples right, less than half of the other's)."""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=dedent("""\
+            examples:
+              rlvr compare before.jsonl after.jsonl
+              rlvr compare runs/a runs/b
+              rlvr compare aime-a.jsonl aime-b.jsonl math-a.jsonl math-b.jsonl
+
+            Several pairs are several tests: their p-values are adjusted after Holm.
+            Exit codes: 0 done, 2 something in the options or the files is yours to mend."""),
+    )
+    compare.add_argument(
+        "runs", nargs="+", metavar="RUN", help="A B, or A B A B …: scored files, or directories with a scored.jsonl"
+    )
+    compare.add_argument(
+        "--common", action="store_true",
+        help="compare on the problems that both runs have with all their samples, instead of refusing",
+    )  # fmt: skip
+    compare.add_argument("--json", action="store_true", help="print the comparison as one JSON object")
+
+
 _ROLE_HELP = {
     "completion": "model's text (a text, a list of texts, or chat messages)",
     "answer": "gold answer",
     "id": "problem's id, which samples of one problem share; any column will do, e.g. the prompt's",
     "prompt": "prompt",
     "tests": "tests for code",
+    "weight": "weight of a completion, e.g. a reward model's score: adds best-of-n and weighted votes",
 }
 
 
@@ -234,12 +264,23 @@ def _check_gold(options: argparse.Namespace) -> int:
     return 1 if report.failed else 0
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from .compare import compare, print_comparison
+
+    found = compare(options.runs, common=options.common)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        print_comparison(found)
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     print(f"$ rlvr score {DEMO.name} --report {options.report}", flush=True)
     return main(["score", str(DEMO), "--report", str(options.report)])
 
 
-_COMMANDS = {"score": _score, "explain": _explain, "check-gold": _check_gold, "demo": _demo}
+_COMMANDS = {"score": _score, "explain": _explain, "check-gold": _check_gold, "compare": _compare, "demo": _demo}
 
 
 def _with_dashes(arguments: Sequence[str]) -> Sequence[str]:

@@ -22,6 +22,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "finished": ("finish_reason", "finish_reasons", "finished"),
     "tokens": ("n_tokens", "num_tokens", "completion_tokens", "num_generated_tokens"),
     "source": ("source", "data_source"),
+    "weight": (),  # a reward model's score: used where an option names it
 }  # fmt: skip
 CUT = frozenset({"length", "max_tokens", "max_length", "abort"})
 
@@ -39,13 +40,15 @@ class Sample(NamedTuple):
     own: Row
     name: str
     line: int
+    weight: float | None = None
+    """How much the sample's vote weighs, where a column for that was named."""
 
 
 class RowReader:
     """Turns the rows of one file into samples. The first row decides which columns are used and their shape.
 
-    `overrides` maps "completion", "answer", "id", "prompt", "tests" to a column; `needs_answer` refuses rows without a
-    gold. Raises BadRow.
+    `overrides` maps "completion", "answer", "id", "prompt", "tests", "weight" to a column; `needs_answer` refuses
+    rows without a gold. Raises BadRow.
     """
 
     def __init__(self, name: str, overrides: Mapping[str, str], *, needs_answer: bool) -> None:
@@ -83,6 +86,7 @@ class RowReader:
                 own,
                 self.name,
                 line,
+                self._weight(own, picks["weight"], line),
             )
 
     def problem(self, row: Row, line: int) -> Problem:
@@ -163,6 +167,17 @@ class RowReader:
         if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
             return repr(value)
         raise self._bad(line, f"column {column!r}: is {json_type(value)}; a gold answer is text or a number")
+
+    def _weight(self, own: Row, column: str | None, line: int) -> float | None:
+        if column is None:
+            return None
+        value: object = own.get(column)
+        if isinstance(value, list) and len(cast(list[object], value)) == 1:
+            value = cast(list[object], value)[0]  # as reward models with one output give it
+        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+            return float(value)
+        kind = json_type(cast(object, value)) if column in own else "missing"
+        raise self._bad(line, f"column {column!r}: is {kind}; a weight is a finite number for each completion")
 
     def _id(self, row: Row, picks: Picks, prompt: str | None, answer: str | None, line: int) -> str:
         column = picks["id"]

@@ -193,7 +193,9 @@ def _drawn(
         k: Consensus(
             sums[k] / _DRAWS,
             ties[k] / _DRAWS,
-            math.sqrt(max(squares[k] / _DRAWS - (sums[k] / _DRAWS) ** 2, 0.0) / (_DRAWS - 1)) if k < len(order) else 0.0,
+            math.sqrt(max(squares[k] / _DRAWS - (sums[k] / _DRAWS) ** 2, 0.0) / (_DRAWS - 1))
+            if k < len(order)
+            else 0.0,
         )
         for k in ks
     }

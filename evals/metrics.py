@@ -1,8 +1,10 @@
 """Statistics as pure functions: avg@n, pass@k, and the uncertainty that belongs beside a mean."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from statistics import NormalDist, fmean, stdev
 
 from .distributions import t_quantile
@@ -162,23 +164,33 @@ def quantile(ordered: Sequence[float], p: float) -> float:
     >>> quantile([1, 2, 4], 0.75)
     3.0
     """
-    if not ordered or not 0 <= p <= 1:
-        raise ValueError(f"a quantile needs values and 0 <= p <= 1, not {len(ordered)} values and p={p}")
-    place = p * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    return _quantile(ordered.__getitem__, len(ordered), p)
+
+
+def _quantile(value: Callable[[int], float], size: int, p: float) -> float:
+    if not size or not 0 <= p <= 1:
+        raise ValueError(f"a quantile needs values and 0 <= p <= 1, not {size} values and p={p}")
+    place = p * (size - 1)
+    low, high = value(int(place)), value(min(int(place) + 1, size - 1))
+    return low + (high - low) * (place - int(place))
 
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def spread(values: Iterable[float]) -> Mapping[str, float]:
-    """How values are distributed: their number, mean, quantiles and largest. Raises ValueError without values.
+def spread(counts: Mapping[int, int]) -> dict[str, float]:
+    """How whole numbers (number: how often) are distributed: samples, mean, quantiles p5 to p95, largest.
 
-    >>> spread([10, 30, 20])["p50"]
-    20.0
+    Raises ValueError where there are none.
+
+    >>> spread({10: 1, 20: 2, 90: 1})["p75"]
+    37.5
     """
-    ordered = sorted(values)
-    found = {f"p{round(100 * p)}": quantile(ordered, p) for p in QUANTILES}
-    return {"samples": len(ordered), "mean": fmean(ordered), **found, "max": ordered[-1]}
+    values = sorted(value for value, count in counts.items() if count)
+    ends = list(accumulate(counts[value] for value in values))
+    size = ends[-1] if ends else 0
+    found = {
+        f"p{round(100 * p)}": _quantile(lambda place: values[bisect_right(ends, place)], size, p) for p in QUANTILES
+    }
+    mean = sum(value * counts[value] for value in values) / size
+    return {"samples": size, "mean": mean, **found, "max": values[-1]}

@@ -47,7 +47,9 @@ class Terminal(Listener):
             self._console.print(line, markup=False)
 
 
-class _Output(Console):
+class Output(Console):
+    """Standard output, whose reader may leave."""
+
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError  # rich would exit with 1; that nobody reads any further is no fault
 
@@ -65,7 +67,7 @@ class _Samples(ProgressColumn):
 
 def print_summary(summary: Summary) -> None:
     """The summary on standard output; colours on a terminal only."""
-    console = _Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
+    console = Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
     per_problem = summary["samples_per_problem"]
     each = str(per_problem["min"])
     if per_problem["min"] != per_problem["max"]:
@@ -96,10 +98,17 @@ def _numbers(summary: Summary) -> Table:
     rows = [("score (pass@1)" if one else "score", summary["score"], "")]
     rows += [(f"pass@{k}", value, "") for k, value in passes.items() if not (one and k == "1")]
     for k, value in summary["cons@k"].items():
-        rows.append((f"cons@{k}", value, f"{value['ties']:,} ties ({value['tie_rate']:.1%})"))
+        rows.append((f"cons@{k}", value, _ties(value)))
+    for k, value in summary.get("weighted_cons@k", {}).items():
+        rows.append((f"weighted cons@{k}", value, _ties(value)))
+    rows += [(f"best-of-{k}", value, "") for k, value in summary.get("best_of_k", {}).items() if k != "1"]
     for name, value, extra in rows:
         table.add_row(f"[bold]{name}[/]", *_cells(value), f"[dim]{extra}[/]")
     return table
+
+
+def _ties(value: dict[str, Any]) -> str:
+    return f"{value['ties']:,} ties ({value['tie_rate']:.1%})"
 
 
 def _cells(value: dict[str, Any]) -> tuple[str, str, str]:

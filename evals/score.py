@@ -30,7 +30,7 @@ class ScoreOptions:
     verifier: str = "math"
     verifier_options: Sequence[str] = ()
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Column overrides: "completion", "answer", "id", "prompt", "tests"."""
+    """Column overrides: "completion", "answer", "id", "prompt", "tests", "weight"."""
     out: Path | None = None
     with_text: bool = True
     report: Path | None = None
@@ -225,7 +225,11 @@ class _Run:
         problem = sample.problem
         count = self.tally.samples_of[self.tally.number(problem.id)]
         index = count if sample.number is None else sample.number
-        self.tally.add(problem.id, verdict, len(sample.completion.text))
+        completion = sample.completion
+        self.tally.add(
+            problem.id, verdict, len(completion.text),
+            number=index, finished=completion.finished, weight=sample.weight,
+        )  # fmt: skip
         if write and self._out is not None:
             self._out.write(sample, index, verdict)
         if self.selection is not None:

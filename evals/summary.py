@@ -1,18 +1,18 @@
 """From the tally of a run to its numbers: the object that `--json` prints."""
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterable
 from math import isnan
+from statistics import stdev
 from typing import Any
 
 from ..verifiers.types import STATUSES
-from .consensus import Vote, equivalence_classes, majority_vote
-from .metrics import Estimate, clustered, pass_at_k, powers, proportion, wilson
+from .metrics import Estimate, clustered, pass_at_k, powers, proportion, spread, wilson
 from .tally import Tally
+from .votes import CORRECT, Equivalent, as_json, best_of_curve, voted
 
-Equivalent = Callable[[str, str], bool | None]
 Summary = dict[str, Any]
-_CORRECT = STATUSES.index("correct")
 
 
 def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
@@ -24,7 +24,7 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
     sizes = array("I", (count for count in tally.samples_of if count))
     if not sizes:
         raise ValueError("there are no samples to summarise")
-    correct = array("I", (sum(tally.status[i] == _CORRECT for i in group) for group in tally.samples_by_problem()))
+    correct = array("I", (sum(tally.status[i] == CORRECT for i in group) for group in tally.samples_by_problem()))
     fewest, most = min(sizes), max(sizes)
     summary: Summary = {
         "problems": len(sizes),
@@ -36,9 +36,12 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
             {"status": status, "reason": reason, "count": count}
             for (status, reason), count in tally.reasons.most_common()
         ],
-        "score": _as_json(_score(tally, sizes)),
-        "pass@k": {str(k): _as_json(_pass_at_k(sizes, correct, k)) for k in powers(fewest)},
+        "score": as_json(_score(tally, sizes)),
+        "pass@k": {str(k): as_json(_pass_at_k(sizes, correct, k)) for k in powers(fewest)},
         "cons@k": {},
+        "run_deviation": _run_deviation(tally, most) if most == fewest else None,
+        "truncation": _truncation(tally),
+        "characters": _lengths(tally),
         "notes": [],
     }
     if most > fewest:
@@ -46,7 +49,13 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
             f"problems have {fewest} to {most} samples: pass@k goes up to k = {fewest}, cons@k is not given"
         )
     elif fewest > 1 and equivalent is not None:
-        summary["cons@k"][str(fewest)] = _consensus(tally, equivalent)
+        summary |= voted(tally, fewest, equivalent)
+    if tally.weight:
+        summary["best_of_k"] = best_of_curve(tally, fewest)
+        if min(tally.weight) < 0:
+            summary["notes"].append(
+                "some weights are below 0: best-of-k needs only their order, a weighted vote has none"
+            )
     if summary["not_judged"]:
         summary["notes"].append(_not_judged_note(summary))
     return summary
@@ -73,20 +82,31 @@ def _pass_at_k(sizes: "array[int]", correct: "array[int]", k: int) -> Estimate:
     return proportion([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)])
 
 
-def _consensus(tally: Tally, equivalent: Equivalent) -> dict[str, Any]:
-    votes: list[Vote] = []
-    for group in tally.samples_by_problem():
-        answers = [tally.answer(i) for i in group]
-        classes = equivalence_classes((answer for answer in answers if answer is not None), equivalent)
-        numbers = [None if answer is None else classes[answer] for answer in answers]
-        votes.append(majority_vote(numbers, [tally.status[i] == _CORRECT for i in group]))
-    ties = sum(vote.tie for vote in votes)
-    return {
-        **_as_json(proportion([vote.score for vote in votes])),
-        "ties": ties,
-        "tie_rate": ties / len(votes),
-        "without_answer": sum(vote.answered == 0 for vote in votes),
-    }
+def _run_deviation(tally: Tally, runs: int) -> float | None:
+    """The standard deviation of the means of run 0, 1 …; None where the numbers of the samples are no runs."""
+    totals, seen = array("d", bytes(8 * runs)), array("Q", bytes(8 * runs))
+    for run, score in zip(tally.run, tally.score, strict=True):
+        if run >= runs:
+            return None
+        seen[run] += 1
+        totals[run] += 0.0 if isnan(score) else score
+    if runs < 2 or len(set(seen)) > 1:
+        return None
+    return stdev(total / count for total, count in zip(totals, seen, strict=True))
+
+
+def _truncation(tally: Tally) -> dict[str, Any]:
+    """How many completions were cut at the length limit, of those whose end is known; an answer may stand before."""
+    cut, known = tally.finished.count(0), len(tally) - tally.finished.count(-1)
+    return {"cut": cut, "known": known, "rate": cut / known if known else None}
+
+
+def _lengths(tally: Tally) -> dict[str, Any]:
+    """How long the completions of each status are, in characters; statuses that did not occur are left out."""
+    counts = [Counter[int]() for _ in STATUSES]
+    for status, length in zip(tally.status, tally.length, strict=True):
+        counts[status][length] += 1
+    return {status: spread(lengths) for status, lengths in zip(STATUSES, counts, strict=True) if lengths}
 
 
 def _not_judged_note(summary: Summary) -> str:
@@ -96,7 +116,3 @@ def _not_judged_note(summary: Summary) -> str:
         f"{missing:,} of {samples:,} samples were not judged and count as no score: "
         f"if all of them were right the mean would be {low + missing / samples:.2%}"
     )
-
-
-def _as_json(value: Estimate) -> dict[str, Any]:
-    return {"mean": value.mean, "stderr": value.stderr, "ci95": None if value.ci95 is None else list(value.ci95)}

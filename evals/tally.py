@@ -9,6 +9,8 @@ from math import isnan, nan
 
 from ..verifiers.types import STATUSES, Status, Verdict
 
+NO_RUN = (1 << 32) - 1
+"""The `run` of a sample whose number in the file is no index."""
 _ANSWER_LIMIT = 1500
 _STATUS_NUMBER = {status: number for number, status in enumerate(STATUSES)}
 
@@ -17,7 +19,9 @@ class Tally:
     """Parallel columns, one entry per sample in input order, and the problems they belong to.
 
     `problem` indexes `problem_ids`; `samples_of` counts each problem's samples; `status` indexes `STATUSES`; `score` is
-    NaN where a sample was not judged; `length` counts characters.
+    NaN where a sample was not judged; `length` counts characters; `run` says which of its problem's samples it is;
+    `finished` is 0 for a completion that was cut, 1 for one that ended, -1 where nobody knows; `weight` is empty unless
+    samples have weights.
     """
 
     def __init__(self) -> None:
@@ -25,6 +29,9 @@ class Tally:
         self.status = array("B")
         self.score = array("d")
         self.length = array("I")
+        self.run = array("I")
+        self.finished = array("b")
+        self.weight = array("d")
         self.samples_of = array("I")
         self.reasons: Counter[tuple[Status, str]] = Counter()
         self._index: dict[str, int] = {}
@@ -50,11 +57,25 @@ class Tally:
             self.samples_of.append(0)
         return problem
 
-    def add(self, problem_id: str, verdict: Verdict, length: int) -> None:
-        """One sample more; `length` is that of its completion."""
+    def add(
+        self,
+        problem_id: str,
+        verdict: Verdict,
+        length: int,
+        *,
+        number: int | None = None,
+        finished: bool | None = None,
+        weight: float | None = None,
+    ) -> None:
+        """One sample more; `length` is that of its completion. Either every sample has a weight or none."""
         problem = self._index.get(problem_id)
         if problem is None:
             problem = self.number(problem_id)
+        index = self.samples_of[problem] if number is None else number
+        self.run.append(index if 0 <= index < NO_RUN else NO_RUN)
+        self.finished.append(-1 if finished is None else finished)
+        if weight is not None:
+            self.weight.append(weight)
         self.samples_of[problem] += 1
         self.problem.append(problem)
         self.status.append(_STATUS_NUMBER[verdict.status])

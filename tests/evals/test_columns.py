@@ -550,3 +550,30 @@ def test_no_row_gets_past_the_checks(rows: list[Row], overrides: dict[str, str],
             assert isinstance(sample.problem.prompt, str | None)
             assert sample.own.keys() == row.keys()
             assert (sample.name, sample.line) == ("in.jsonl", line)
+
+
+# --- weights
+
+
+def test_a_weight_is_read_only_where_a_column_is_named() -> None:
+    row: Row = {"id": "p", "answer": "4", "completion": ["a", "b", "c"], "rm": [0.5, [-2], 3]}
+    assert [sample.weight for sample in read(row)] == [None] * 3
+    assert [sample.weight for sample in read(row, overrides={"weight": "rm"})] == [0.5, -2.0, 3.0]
+    assert one(row | {"completion": "a", "rm": 7}, overrides={"weight": "rm"}).weight == 7.0
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("0.5", "text"), (None, "null"), (True, "true or false"), ([1, 2], "a list"), (["1"], "text"), ({}, "an object"),
+     (float("nan"), "a number"), (float("inf"), "a number")],
+)  # fmt: skip
+def test_what_is_no_weight_is_refused(value: object, kind: str) -> None:
+    row: Row = {"id": "p", "answer": "4", "completion": "a", "rm": value}
+    said = refusal(row, overrides={"weight": "rm"})
+    assert f"column 'rm': is {kind}; a weight is a finite number for each completion" in said
+
+
+def test_a_list_of_weights_is_as_long_as_the_completions() -> None:
+    row: Row = {"id": "p", "answer": "4", "completion": ["a", "b", "c"], "rm": [0.5, 1.0]}
+    assert "column 'rm': is a list" in refusal(row, overrides={"weight": "rm"})
+    assert "no column 'missing'" in refusal(row, overrides={"weight": "missing"})

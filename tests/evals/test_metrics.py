@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rlvr.evals.consensus import Vote, equivalence_classes, majority_vote
 from rlvr.evals.distributions import t_quantile
-from rlvr.evals.metrics import Estimate, clustered, estimate, pass_at_k, wilson
+from rlvr.evals.metrics import (
+    Estimate,
+    avg_at_n,
+    clustered,
+    estimate,
+    pass_at_k,
+    pass_curve,
+    proportion,
+    quantile,
+    spread,
+    wilson,
+)
 from rlvr.evals.summary import summarise
 from rlvr.evals.tally import Tally
 from rlvr.verifiers.types import Status, Verdict
@@ -228,6 +239,73 @@ def test_wilson_stays_inside_and_mirrors(data: st.DataObject, n: int) -> None:
 def test_wilson_refuses_what_is_no_proportion(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="proportion"):
         wilson(successes, n)
+
+
+# --- avg@n, curves, spreads
+
+
+MATRICES = st.integers(1, 6).flatmap(
+    lambda n: st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=n, max_size=n), min_size=1, max_size=8)
+)
+
+
+@given(MATRICES)
+def test_avg_at_n_has_two_deviations(scores: list[list[float]]) -> None:
+    got = avg_at_n(scores)
+    assert got.estimate == clustered((sum(row), len(row)) for row in scores)
+    runs = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
+    if len(runs) == 1:
+        assert got.run_deviation is None
+    else:
+        assert got.run_deviation == pytest.approx(float(stats.tstd(runs)) if len(set(runs)) > 1 else 0.0, abs=1e-12)
+
+
+def test_over_all_orders_of_samples_runs_deviate_by_the_noise_within_problems() -> None:
+    """E[variance of the runs' means] = sum of the problems' sample variances / P^2: no error of the problem set."""
+    scores = [[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]
+    orders = [[a, b, scores[2]] for a in permutations(scores[0]) for b in permutations(scores[1])]
+    deviations = [avg_at_n(order).run_deviation for order in orders]
+    variance = sum(each * each for each in deviations if each is not None) / len(orders)
+    assert variance == pytest.approx(sum(float(stats.tvar(row)) for row in scores[:2]) / 9)
+
+
+@pytest.mark.parametrize("scores", [[], [[]], [[1.0], [1.0, 0.0]], [[1.0, 0.0], []]])
+def test_avg_at_n_refuses_ragged_problems(scores: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="equally many"):
+        avg_at_n(scores)
+
+
+def test_a_pass_curve_refuses_k_above_n() -> None:
+    assert pass_curve(64, 64, [1, 64]) == {1: 1.0, 64: 1.0}
+    with pytest.raises(ValueError, match="1 <= k <= n"):
+        pass_curve(4, 1, [1, 8])
+
+
+def test_shares_that_are_all_alike_have_wilsons_interval() -> None:
+    assert proportion([0.0] * 30) == wilson(0, 30)
+    assert proportion([1.0] * 30) == wilson(30, 30)
+    assert proportion([1.0]) == Estimate(1.0, None, None)
+    assert proportion([0.0, 1.0]).ci95 == (0.0, 1.0)
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.floats(0, 1))
+def test_quantiles_are_those_of_scipy(values: list[int], p: float) -> None:
+    expected = float(stats.mstats.mquantiles(values, [p], alphap=1, betap=1)[0])
+    assert quantile(sorted(values), p) == pytest.approx(expected, abs=1e-9)
+    got = spread(Counter(values))
+    assert (got["samples"], got["max"]) == (len(values), max(values))
+    assert got["mean"] == pytest.approx(sum(values) / len(values))
+    for name, share in (("p5", 0.05), ("p50", 0.5), ("p95", 0.95)):
+        assert got[name] == pytest.approx(quantile(sorted(values), share))
+
+
+def test_nothing_has_no_quantile() -> None:
+    with pytest.raises(ValueError, match="quantile"):
+        quantile([], 0.5)
+    with pytest.raises(ValueError, match="quantile"):
+        quantile([1.0], 1.5)
+    with pytest.raises(ValueError, match="quantile"):
+        spread({})
 
 
 # --- the vote
@@ -516,6 +594,41 @@ def test_long_answers_that_differ_at_their_end_are_two_answers() -> None:
     assert (vote["mean"], vote["ties"]) == (1.0, 0)
     again = summarise(tally_of(*rows, rows[2], rows[2]), equivalent=same_text)["cons@k"]["7"]
     assert (again["mean"], again["ties"]) == (0.0, 0)  # the same long answer three times is one answer
+
+
+def test_runs_are_told_apart_by_the_numbers_of_the_samples() -> None:
+    """Samples that came in another order (short ones first) are still those of their run."""
+    tally = Tally()
+    for problem, number, ok in [("p", 1, 1), ("q", 0, 0), ("p", 0, 0), ("q", 1, 1)]:
+        tally.add(problem, Verdict(float(ok), "correct" if ok else "wrong", "same_text", "1"), 5, number=number)
+    assert summarise(tally, equivalent=None)["run_deviation"] == pytest.approx(math.sqrt(0.5))
+    by_order = tally_of(
+        ("p", 1.0, "correct", "1"), ("q", 0.0, "wrong", "1"), ("p", 0.0, "wrong", "1"), ("q", 1.0, "correct", "1")
+    )
+    assert summarise(by_order, equivalent=None)["run_deviation"] == 0.0
+
+
+@pytest.mark.parametrize("numbers", [(0, 0), (1, 2), (0, -1), (0, 1 << 70)])
+def test_numbers_that_are_no_runs_have_no_run_deviation(numbers: tuple[int, int]) -> None:
+    tally = Tally()
+    for number in numbers:
+        tally.add("p", Verdict(1.0, "correct", "same_text", "1"), 5, number=number)
+    tally.add("q", Verdict(1.0, "correct", "same_text", "1"), 5, number=0)
+    tally.add("q", Verdict(1.0, "correct", "same_text", "1"), 5, number=1)
+    assert summarise(tally, equivalent=None)["run_deviation"] is None
+
+
+def test_truncation_and_lengths() -> None:
+    tally = Tally()
+    for finished, status, length in [(False, "truncated", 90), (False, "correct", 80), (True, "correct", 20),
+                                     (True, "wrong", 30), (None, "wrong", 40)]:  # fmt: skip
+        tally.add("p", Verdict(0.0, status, "cut_off", None), length, finished=finished)  # type: ignore[arg-type]
+    summary = summarise(tally, equivalent=None)
+    assert summary["truncation"] == {"cut": 2, "known": 4, "rate": 0.5}
+    assert list(summary["characters"]) == ["correct", "wrong", "truncated"]
+    assert summary["characters"]["correct"]["p50"] == 50
+    unknown = summarise(tally_of(("p", 1.0, "correct", "1")), equivalent=None)
+    assert unknown["truncation"] == {"cut": 0, "known": 0, "rate": None}
 
 
 def test_an_empty_tally_has_no_summary() -> None:
