@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from ..verifiers.types import UnusableVerifier
+from . import eval_command
 from .errors import UsageError
 
 FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests", "weight")
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rlvr {options.command}: {error}", file=sys.stderr)
         return 2
     except UnusableVerifier as error:
-        print(f"rlvr {options.command}: --verifier {options.verifier}: {error}", file=sys.stderr)
+        verifier = getattr(options, "verifier", None)
+        named = "" if verifier is None else f"--verifier {verifier}: "
+        print(f"rlvr {options.command}: {named}{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nrlvr {options.command}: stopped. {_how_to_continue(options)}".rstrip(), file=sys.stderr)
@@ -55,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rlvr {version('rlvr')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    eval_command.add_eval(commands)
+    eval_command.add_tasks(commands)
     _add_score(commands)
+    eval_command.add_report(commands)
     _add_explain(commands)
     _add_check_gold(commands)
     _add_compare(commands)
@@ -67,10 +73,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_score(commands: Any) -> None:
     score = commands.add_parser(
         "score",
-        help="score a file of completions: JSONL (.gz, .zst), parquet, or - for standard input",
+        help="score a file of completions (JSONL, .gz, .zst, parquet, - for standard input), or a run's folder again",
         description=dedent("""\
             Score completions that you already have. One row per completion, or per problem with a list of them;
-            several files are one run. Columns are found by their usual names, and what was picked is said."""),
+            several files are one run. Columns are found by their usual names, and what was picked is said. The folder
+            of `rlvr eval` is scored again, as it was before or with --verifier and --option."""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=dedent("""\
             examples:
@@ -80,6 +87,7 @@ def _add_score(commands: Any) -> None:
               rlvr score dump.jsonl.gz --answer-field gt --completion-field code --option extract=box
               rlvr score seed0.jsonl seed1.jsonl --id-field problem
               rlvr score mixed.jsonl --verifier my_package.rewards:reward
+              rlvr score runs/aime24-DeepSeek-R1-1a2b3c
 
             A run with --out that was stopped continues when the same command is given again.
             Exit codes: 0 done, 2 something in the options or the files is yours to mend, 130 interrupted."""),
@@ -87,7 +95,7 @@ def _add_score(commands: Any) -> None:
     score.add_argument("files", nargs="+", metavar="FILE", help="JSONL, .gz, .zst, parquet, or - for standard input")
     judging = score.add_argument_group("judging")
     judging.add_argument(
-        "--verifier", default="math", metavar="NAME",
+        "--verifier", metavar="NAME",
         help="math, format, language, or package.module:name for your own (default: math)",
     )  # fmt: skip
     judging.add_argument(
@@ -211,6 +219,10 @@ def _score(options: argparse.Namespace) -> int:
     from .render import Terminal, print_summary
     from .score import ScoreOptions, score
 
+    if len(options.files) == 1 and Path(options.files[0]).is_dir():
+        return eval_command.score_folder(options)
+    options.verifier = options.verifier or "math"
+
     fields = {role: getattr(options, f"{role}_field") for role in FIELD_ROLES}
     run = ScoreOptions(
         files=options.files,
@@ -280,7 +292,16 @@ def _demo(options: argparse.Namespace) -> int:
     return main(["score", str(DEMO), "--report", str(options.report)])
 
 
-_COMMANDS = {"score": _score, "explain": _explain, "check-gold": _check_gold, "compare": _compare, "demo": _demo}
+_COMMANDS = {
+    "eval": eval_command.evaluate,
+    "tasks": eval_command.list_tasks,
+    "score": _score,
+    "report": eval_command.report_folder,
+    "explain": _explain,
+    "check-gold": _check_gold,
+    "compare": _compare,
+    "demo": _demo,
+}
 
 
 def _with_dashes(arguments: Sequence[str]) -> Sequence[str]:
@@ -321,7 +342,9 @@ def _seconds(text: str) -> float:
 
 
 def _how_to_continue(options: argparse.Namespace) -> str:
-    if options.command != "score":
+    if options.command == "eval":
+        return eval_command.how_to_continue(options)
+    if options.command != "score" or Path(options.files[0]).is_dir():
         return ""
     out = options.out
     if out is None:

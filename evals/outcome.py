@@ -103,9 +103,8 @@ def conclude(
     }
     task = folder.manifest["task"]
     if task["benchmark"]:
-        scores = [[_score(tally.score[i]) for i in group] for group in tally.samples_by_problem()]
-        run["published"] = beside(folder.manifest["model"], task["name"], summary, scores, task["published_n"])
-        run["warnings"] = warnings(folder.manifest, run)
+        run["published"] = beside(folder.manifest["model"], task["name"], summary, task["n"], task["published_n"])
+        run["warnings"] = warnings(folder.manifest, summary)
     folder.write_whole(SUMMARY, [json.dumps(summary, indent=1).encode() + b"\n"])
     title = f"{task['name']}, {folder.manifest['model']}"
     write_report(folder.path / REPORT, title=title, summary=summary, tally=tally, selection=selection)
@@ -113,16 +112,14 @@ def conclude(
 
 
 class _Count:
-    """Tokens and ends of the completions."""
+    """Tokens of the prompts and the completions."""
 
     def __init__(self) -> None:
         self.tokens = 0
         self.counted = 0
-        self.cut = 0
         self.prompts: dict[str, int] = {}
 
     def add(self, row: Row) -> None:
-        self.cut += row["finish_reason"] == "length"
         if row["n_tokens"] is not None:
             self.tokens += row["n_tokens"]
             self.counted += 1
@@ -156,8 +153,6 @@ def _run_part(
         "expected": expected,
         "missing": expected - len(tally),
         "errors": [{"error": error, "samples": number} for error, number in errors.most_common(5)],
-        "cut": count.cut,
-        "cut_rate": count.cut / len(tally),
         "tokens": count.tokens if counted else None,
         "prompt_tokens": sum(count.prompts.values()) if count.prompts else None,
         "seconds": round(seconds, 3),
@@ -190,7 +185,8 @@ def _scored_row(row: Row, problem: Problem, verdict: Verdict) -> bytes:
 
 
 def _tell(problem: Problem, row: Row, verdict: Verdict, tally: Tally, selection: Selection) -> None:
-    tally.add(problem.id, verdict, len(row["completion"]))
+    finished = completion_of(row).finished
+    tally.add(problem.id, verdict, len(row["completion"]), number=row["sample"], finished=finished)
     selection.add(
         ReportSample(
             problem.id, row["sample"], verdict.status, verdict.score, verdict.reason, verdict.detail, problem.prompt,
@@ -198,10 +194,6 @@ def _tell(problem: Problem, row: Row, verdict: Verdict, tally: Tally, selection:
             {name: {"score": p.score, "status": p.status, "reason": p.reason} for name, p in verdict.parts.items()},
         )
     )  # fmt: skip
-
-
-def _score(score: float) -> float:
-    return 0.0 if score != score else score  # what was not judged adds nothing, as in the mean
 
 
 def _spelled(chosen: Chosen) -> str:

@@ -11,7 +11,6 @@ from math import sqrt
 from typing import Any
 
 from .engines.types import Sampling
-from .metrics import avg_at_n
 
 PROTOCOL = Sampling()
 TRUNCATION_LIMIT = 0.05
@@ -66,15 +65,12 @@ def figures(model: str, task: str) -> list[Figure]:
     return [figure for figure in PUBLISHED if figure.task == task and figure.model.lower() == name]
 
 
-def beside(
-    model: str, task: str, summary: Mapping[str, Any], scores: Sequence[Sequence[float]], published_n: int | None
-) -> list[dict[str, Any]]:
+def beside(model: str, task: str, summary: Mapping[str, Any], n: int, published_n: int | None) -> list[dict[str, Any]]:
     """Each published figure with the measured one: `measured`, `difference`, `stderr`, `in_stderrs`; None: not known.
 
-    `scores` holds the scores of each problem's samples. Both sides are about the same problems, so `stderr` is what
-    sampling alone makes the difference of two such means vary by: the deviation between runs over the root of their
-    number, for ours and, with `published_n` samples, for theirs. cons@k has one vote per problem: there it is the error
-    over problems, which is larger.
+    Both sides are about the same problems, so `stderr` is what sampling alone makes the difference of two such means
+    vary by: the deviation between runs over the root of their number, n for ours and `published_n` for theirs. cons@k
+    has one vote per problem: there it is the error over problems, which is larger.
     """
     rows: list[dict[str, Any]] = []
     for figure in figures(model, task):
@@ -82,7 +78,9 @@ def beside(
         found = summary["score"] if figure.metric == "pass@1" else summary.get(f"{kind}@k", {}).get(k)
         row = {**asdict(figure), "measured": None, "difference": None, "stderr": None, "in_stderrs": None}
         if found is not None:
-            stderr = _noise(scores, published_n) if figure.metric == "pass@1" else found["stderr"]
+            deviation = summary["run_deviation"]
+            sampled = None if deviation is None else deviation * sqrt(1 / n + 1 / (published_n or n))
+            stderr = sampled if figure.metric == "pass@1" else found["stderr"]
             row["measured"], row["stderr"] = found["mean"], stderr
             row["difference"] = found["mean"] - figure.value
             row["in_stderrs"] = row["difference"] / stderr if stderr else None
@@ -90,22 +88,9 @@ def beside(
     return rows
 
 
-def _noise(scores: Sequence[Sequence[float]], published_n: int | None) -> float | None:
-    """The standard error, by sampling alone, of the difference between two means over these problems."""
-    sizes = {len(each) for each in scores}
-    if len(sizes) != 1 or sizes <= {0, 1}:
-        return None
-    deviation = avg_at_n(scores).run_deviation
-    n = sizes.pop()
-    return None if deviation is None else deviation * sqrt(1 / n + 1 / (published_n or n))
-
-
-def warnings(manifest: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
-    """What makes the number of a run differ from one by the DeepSeek-R1 protocol, one sentence each.
-
-    `manifest` is the run's, `run` the part of its summary with `expected`, `missing` and `cut_rate`.
-    """
-    task, prompt, sampling = manifest["task"], manifest["prompt"], manifest["sampling"]
+def warnings(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> list[str]:
+    """What makes the number of a run differ from one by the DeepSeek-R1 protocol, one sentence each."""
+    task, prompt, sampling, run = manifest["task"], manifest["prompt"], manifest["sampling"], summary["run"]
     said: list[str] = []
     if run["missing"]:
         said.append(
@@ -131,8 +116,8 @@ def warnings(manifest: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
         said.append(f"prompt {prompt['style']}{plain}: the protocol's is r1")
     if sampling["max_tokens"] < PROTOCOL.max_tokens:
         said.append(f"at most {sampling['max_tokens']:,} new tokens; the protocol allows {PROTOCOL.max_tokens:,}")
-    if run["cut_rate"] > TRUNCATION_LIMIT:
-        said.append(f"{run['cut_rate']:.1%} of the completions were cut at the length limit")
+    if (summary["truncation"]["rate"] or 0) > TRUNCATION_LIMIT:
+        said.append(f"{summary['truncation']['rate']:.1%} of the completions were cut at the length limit")
     if task["published_n"] is not None and task["n"] < task["published_n"]:
         said.append(f"{task['n']} samples per problem; the published figures have {task['published_n']}")
     return said

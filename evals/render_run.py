@@ -80,7 +80,7 @@ def print_run(summary: Summary) -> None:
     console.print(f"[bold]{escape(run['task'])}[/], [bold]{escape(run['model'])}[/] ({_drawn_how(run)})")
     print_summary(summary)
     console.print()
-    for line in _facts(run):
+    for line in _facts(summary):
         console.print(line, soft_wrap=True)
     if run["published"]:
         console.print()
@@ -113,8 +113,10 @@ def _drawn_how(run: dict[str, Any]) -> str:
     )
 
 
-def _facts(run: dict[str, Any]) -> Iterable[str]:
-    yield f"{run['cut']:,} completions were cut at the length limit ({run['cut_rate']:.1%})"
+def _facts(summary: Summary) -> Iterable[str]:
+    run, truncation = summary["run"], summary["truncation"]
+    if truncation["rate"] is not None:
+        yield f"{truncation['cut']:,} completions were cut at the length limit ({truncation['rate']:.1%})"
     if run["missing"]:
         yield f"[bold red]{run['missing']:,} of {run['expected']:,} samples are missing[/]"
         for error in run["errors"]:
