@@ -139,7 +139,7 @@ def _facts(summary: Summary) -> Iterable[str]:
 
 def _published(rows: Iterable[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("", "measured", "published", "difference", "std. errors", "source"):
+    for heading in ("", "measured", "published", "points apart", "std. errors", "source"):
         table.add_column(heading, justify="left" if heading in ("", "source") else "right")
     for row in rows:
         table.add_row(f"[bold]{row['metric']}[/]", *_beside(row), f"[dim]{escape(row['source'])}[/]")

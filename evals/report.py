@@ -25,6 +25,7 @@ from .tally import Tally
 
 MAX_BARS = 300  # problems with a bar of their own; beyond, neighbours in rank share one
 MAX_LENGTH_BINS = 24
+MAX_CELLS = 50_000  # samples in the map of all of them
 CHUNK_BYTES = 256 * 1024  # text that the browser unpacks to show one sample
 SHORT = 160  # characters of an answer or a prompt in the table
 
@@ -55,6 +56,7 @@ def write_report(
             "reasons": [[status, reason, n] for (status, reason), n in tally.reasons.most_common()],
         },
         "problems": problems.bars(),
+        "map": problems.sample_map(tally),
         "lengths": _length_bins(tally),
     }
     template = re.split(r"\{\{(\w+)\}\}", _TEMPLATE.read_text(encoding="utf-8"))
@@ -134,6 +136,19 @@ class _Problems:
                 }
             )
         return bars
+
+    def sample_map(self, tally: Tally) -> dict[str, Any] | None:
+        """The status of every sample: a text per problem, best first, whose character i is the status of sample i, or a
+        space where there is none. None where it would say nothing or not fit: one sample each, too many, unnumbered.
+        """
+        size, most = len(self.order), max(self.samples, default=0)
+        if size < 2 or most < 2 or size > MAX_BARS or size * most > MAX_CELLS or max(tally.run) >= 2 * most:
+            return None
+        columns = max(tally.run) + 1
+        cells = [[" "] * columns for _ in range(size)]
+        for problem, run, status in zip(tally.problem, tally.run, tally.status, strict=True):
+            cells[self._rank[problem]][run] = str(status)
+        return {"rows": ["".join(row) for row in cells], "ids": [self.ids[problem][:SHORT] for problem in self.order]}
 
 
 def _length_bins(tally: Tally) -> list[dict[str, Any]]:

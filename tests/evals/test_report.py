@@ -243,6 +243,23 @@ def test_bars_by_problem_appear_where_they_say_something(tmp_path: Path) -> None
     assert len(bars(sample("a", score=0.25), sample("b"))) == 2
 
 
+def sample_map(tmp_path: Path, counts: list[int]) -> Any:
+    samples = [
+        sample(f"p{i}", n, "correct" if n < i else "wrong") for i, most in enumerate(counts) for n in range(most)
+    ]
+    return block(write(tmp_path / "map.html", samples), "head")["map"]
+
+
+def test_the_map_holds_every_sample_by_its_number(tmp_path: Path) -> None:
+    found = sample_map(tmp_path, [3, 1, 3])
+    assert found == {"rows": ["0  ", "001", "111"], "ids": ["p1", "p2", "p0"]}
+
+
+@pytest.mark.parametrize("counts", [[4], [1] * 20, [2] * 301, [400] * 150])
+def test_there_is_no_map_that_says_nothing_or_does_not_fit(counts: list[int], tmp_path: Path) -> None:
+    assert sample_map(tmp_path, counts) is None
+
+
 @pytest.mark.parametrize(("shortest", "longest"), [(0, 0), (3, 7), (1, 60_000_000), (999, 1000), (250, 900)])
 def test_every_length_falls_into_a_bin(tmp_path: Path, shortest: int, longest: int) -> None:
     bins = block(write(tmp_path / "r.html", [sample(completion="x" * n) for n in (shortest, longest)]), "head")[

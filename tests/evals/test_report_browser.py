@@ -144,8 +144,65 @@ def test_the_headline(opened: Open, tmp_path: Path) -> None:
         "Not judged: 1 sample, 16.7 %. Errors: the gold answer cannot be read (1)",
     ]
     assert facts[2:] == ["2 rows of the input could not be read", "A note."]
-    assert page.locator("#plots figure").count() == 4
+    assert page.locator("#plots figure").count() == 5
+    assert page.locator("#published").is_hidden()
     assert page.inner_text("#shown") == "This page holds all 6 samples."
+
+
+def published(metric: str, measured: float | None, value: float, stderrs: float | None) -> dict[str, Any]:
+    difference = None if measured is None else measured - value
+    return {
+        "metric": metric, "measured": measured, "value": value, "difference": difference, "in_stderrs": stderrs,
+        "source": "a <b>paper</b>",
+    }  # fmt: skip
+
+
+RUN_PART: dict[str, Any] = {
+    "model": "org/m", "revision": "abc", "engine": "vllm", "engine_versions": {"vllm": "0.1"}, "prompt": "r1",
+    "sampling": {"temperature": 0.6, "seed": 0}, "task_hash": "d8f2", "seconds": 61.25, "tokens": 12345,
+    "tokens_per_second": 201.5, "device_hours": 0.017, "missing": 2, "expected": 8,
+    "errors": [{"error": "503 <i>", "samples": 2}], "warnings": ["greedy decoding"],
+    "published": [published("pass@1", 0.375, 0.5, -2.34), published("cons@64", None, 0.6, None)],
+}  # fmt: skip
+
+
+def test_a_run_of_a_model(opened: Open, tmp_path: Path) -> None:
+    curve = {"1": {**ESTIMATE, "mean": 0.25}, "2": {**ESTIMATE, "mean": 0.3}}
+    truncation = {"cut": 1, "known": 6, "rate": 1 / 6}
+    summary = {**SUMMARY, "run": RUN_PART, "truncation": truncation, "cons_curve": curve, "notes": []}
+    page = opened(write(tmp_path / "r.html", RUN, **summary))
+    assert close_to(page.inner_text("#facts")).split("\n")[2:] == [
+        "2 rows of the input could not be read",
+        "Cut at the length limit: 1 completion, 16.7 %",
+        "Missing: 2 of 8 samples. 503 <i> (2)",
+        "Differs from the protocol: greedy decoding",
+    ]
+    rows = [close_to(row).split("\t") for row in page.locator("#published tbody tr").all_inner_texts()]
+    assert rows == [
+        ["pass@1", "37.5 %", "50.0 %", "−12.5", "−2.3", "a <b>paper</b>"],
+        ["cons@64", "not with this n", "60.0 %", "—", "—", "a <b>paper</b>"],
+    ]
+    page.click("text=About this run")
+    about = page.inner_text("#about")
+    for said in ("org/m at abc", "vllm; vllm 0.1", "temperature 0.6, seed 0", "content hash d8f2", "12,345 tokens"):
+        assert said in about
+    said = close_to(page.locator("figure", has_text="pass@k and cons@k").inner_text())
+    assert "cons@1 25.0 %, cons@2 30.0 %, cons@4 33.3 %" in said
+    assert page.locator("svg .vote").count() == 3
+
+
+def test_the_map_of_every_sample(opened: Open, tmp_path: Path) -> None:
+    page = opened(write(tmp_path / "r.html", RUN))
+    every = page.locator("figure", has_text="Every sample")
+    drawn = {path.get_attribute("class"): path.get_attribute("d").count("M") for path in every.locator("path").all()}
+    assert drawn == {"correct": 2, "wrong": 2, "unextracted": 1, "error": 1}
+    every.locator("svg").focus()
+    every.locator("svg").press("End")
+    assert "Problem 3: 1 wrong" in every.inner_text()
+    every.locator("svg").press("Home")
+    assert "Problem 10: 1 correct, 1 error" in every.inner_text()
+    every.locator("svg").press("Enter")
+    assert [text.split()[0] for text in cells(page, "id")] == ["10", "10"]
 
 
 def test_search_filter_and_sort(opened: Open, tmp_path: Path) -> None:
