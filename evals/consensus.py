@@ -9,8 +9,8 @@ from itertools import combinations, groupby
 from operator import itemgetter
 from statistics import fmean
 
-_EXACT_WORK = 400_000_000
-"""Digits of big numbers multiplied for one problem, a third of a second; beyond, drawing is as fast."""
+_EXACT_WORK = 600_000_000
+"""Digits of big numbers multiplied for one problem, half a second at most; beyond, drawing is as fast."""
 _DRAWS = 4000
 
 
@@ -102,7 +102,7 @@ def consensus_curve(
 ) -> dict[int, Consensus]:
     """cons@k for each k: the expected `majority_vote` over k of the n samples, drawn without replacement.
 
-    All C(n, k) ways are counted by class, with whole numbers; where that takes longer than a third of a second
+    All C(n, k) ways are counted by class, with whole numbers; where that takes longer than half a second
     (n of 256 and more), 4,000 orders are drawn from `seed` and `error` says how well they tell.
     Raises ValueError when lengths differ or unless 1 <= k <= n.
     Source: our derivation, checked against enumeration.
