@@ -20,7 +20,7 @@ from ..verifiers.types import Verdict
 from .engines.choose import ENGINES, make_engine
 from .engines.types import Engine, EngineInfo, EngineUnavailable, Generated, Prompt, Sampling
 from .errors import UsageError
-from .files import Row, dump_line
+from .files import Row, Source, dump_line
 from .outcome import Scoring, conclude
 from .problems import Problems
 from .prompts import Template
@@ -131,10 +131,21 @@ def identity(plan: Plan, model: Model, sampling: Sampling, chosen: Chosen) -> di
             "hash": plan.template.digest(),
         },
         "model": model.name,
+        "model_files": model_files(model),
         "backend": model.backend,
         "engine_options": {key: value for key, value in (model.options or {}).items() if key not in FREE_OPTIONS},
         "sampling": asdict(sampling),
     }
+
+
+def model_files(model: Model) -> str | None:
+    """A hash of a model folder's files, by their names, sizes and both ends: a checkpoint that was trained further is
+    another model. None for a model of the hub, whose commit the engine tells, and for one behind a server."""
+    folder = Path(model.name).expanduser()
+    if model.backend == "openai" or not folder.is_dir():
+        return None
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return blake2b(dump_line([Source(str(path)).fingerprint() for path in files]), digest_size=16).hexdigest()
 
 
 def default_folder(plan_identity: Mapping[str, Any]) -> Path:

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
@@ -32,6 +33,7 @@ FREE_OPTIONS = frozenset({"base_url", "concurrency", "retries", "backoff_s", "si
 """Engine options that may change when a run is continued: where a server is and how hard it is asked, not what for."""
 
 Key = tuple[str, int]
+_LOCK = ".lock"
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -89,25 +91,18 @@ class RunDir:
         self.path = path
         self.manifest: Row | None = None
         self._files: dict[str, BinaryIO] = {}
+        self._made = not path.exists()
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+            self._lock = _locked(path)
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
+        self._open = True
         try:
-            self._take_lock()
             self._look()
         except UsageError:
-            os.close(self._lock)
+            self.close()
             raise
-
-    def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"{self.path}: another process is writing to this run") from None
         # An engine may fork workers that outlive a kill -9 of this process: they must not keep the lock.
-        self._open = True
         os.register_at_fork(after_in_child=self._leave_lock)
 
     def _leave_lock(self) -> None:
@@ -134,6 +129,10 @@ class RunDir:
         for file in self._files.values():
             file.close()
         self._files.clear()
+        if self._open and self._made and [entry.name for entry in self.path.iterdir()] == [_LOCK]:
+            (self.path / _LOCK).unlink()  # nothing came of it: the engine could not start
+            with suppress(OSError):  # somebody else begins in it just now
+                self.path.rmdir()
         self._leave_lock()
 
     # --- what the run is
@@ -272,6 +271,26 @@ class RunDir:
                 place += len(line)
         if place < path.stat().st_size and name not in self._files:
             os.truncate(path, place)
+
+
+def _locked(path: Path) -> int:
+    """The folder's lock, the folder made where there is none. Raises UsageError while another process has it."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise UsageError(f"{path}: another process is writing to this run") from None
+        try:
+            if os.path.sameopenfile(lock, again := os.open(path / _LOCK, os.O_RDWR)):
+                os.close(again)
+                return lock
+            os.close(again)
+        except FileNotFoundError:  # its last owner took the folder away after we had opened it
+            pass
+        os.close(lock)
 
 
 def completion_of(row: Row) -> Completion:

@@ -327,8 +327,8 @@ def test_an_engine_that_cannot_start(evaluate: Eval, folder: Path) -> None:
     code, _, said = evaluate(*options(unavailable="no GPU here"))
     assert code == 2
     assert said.splitlines()[-1] == "rlvr eval: --model m: no GPU here"
-    assert not (folder / "run/manifest.json").exists()
-    assert evaluate()[0] == 0  # the folder was left as it was
+    assert not (folder / "run").exists()
+    assert evaluate()[0] == 0
 
 
 # --- another run, another process
@@ -371,6 +371,18 @@ def test_changed_problems_are_refused(evaluate: Eval, folder: Path, write_rows: 
     code, _, said = evaluate()
     assert code == 2
     assert "task.hash: " in said
+
+
+def test_a_checkpoint_that_was_trained_further_is_refused(evaluate: Eval, folder: Path) -> None:
+    (folder / "m").mkdir()
+    (folder / "m/model.safetensors").write_bytes(bytes(1000))
+    (folder / "m/config.json").write_text("{}")
+    assert evaluate()[0] == 0
+    assert evaluate()[0] == 0
+    (folder / "m/model.safetensors").write_bytes(bytes(999) + b"x")
+    code, _, said = evaluate()
+    assert code == 2
+    assert "model_files: " in said
 
 
 def test_another_version_of_the_engine_is_refused(evaluate: Eval, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The folder of a run: what is written, what is read back, and who may write."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -125,6 +126,38 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"File exists|Not a directory"):
         RunDir(tmp_path / "thesis.tex")
     assert not is_run(tmp_path)
+
+
+def test_a_folder_that_nothing_came_of_is_taken_away(tmp_path: Path) -> None:
+    RunDir(tmp_path / "runs" / "new").close()
+    assert not (tmp_path / "runs" / "new").exists()
+    (tmp_path / "mine").mkdir()
+    RunDir(tmp_path / "mine").close()
+    assert (tmp_path / "mine").exists()
+    with RunDir(tmp_path / "runs" / "new") as folder:
+        folder.begin(MANIFEST, [])
+    assert is_run(tmp_path / "runs" / "new")
+
+
+def test_a_lock_whose_folder_was_taken_away_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner before closes between our opening the lock and our getting it."""
+    path, before = tmp_path / "run", RunDir(tmp_path / "run")
+    flock, calls = fcntl.flock, list[int]()
+
+    def late(file: int, how: int) -> None:
+        calls.append(file)
+        if len(calls) == 1:
+            before.close()
+            assert not path.exists()
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with RunDir(path) as folder:
+        assert len(calls) == 2
+        folder.begin(MANIFEST, [])
+        with pytest.raises(UsageError, match="another process"):
+            RunDir(path)
+    assert is_run(path)
 
 
 # --- time
