@@ -149,7 +149,9 @@ def test_three_engines_agree_where_nothing_is_drawn(tiny_model: Path, server: st
     here = draw("transformers", tiny_model, GREEDY, "device=cpu", "dtype=float32")[1]
     for key, row in here.items():
         for other in (offline[key], served[key]):
-            for column in ("text", "finish_reason", "n_tokens", "prompt_tokens", "seed"):
+            # Of a character that the limit cut in two, vLLM keeps nothing and transformers its mark.
+            assert other["text"] == row["text"].rstrip("\ufffd") or other["text"] == row["text"], key
+            for column in ("finish_reason", "n_tokens", "prompt_tokens", "seed"):
                 assert other[column] == row[column], (key, column)
             assert other["logprobs"] == pytest.approx(row["logprobs"], abs=1e-2)
         assert set(row) == set(offline[key]) == set(served[key])
