@@ -96,6 +96,7 @@ class TransformersEngine:
             torch.cuda.empty_cache()
 
     def _load(self, path: str, commit: str | None, device: torch.device) -> None:
+        cast(Any, transformers).utils.logging.disable_progress_bar()  # the run has its own
         shared = {"revision": commit, "trust_remote_code": self._trust}
         try:
             self._tokenizer = cast(Any, transformers.AutoTokenizer).from_pretrained(path, **shared)
