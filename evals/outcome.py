@@ -48,10 +48,9 @@ def rescore(folder: RunDir, verifier: str | None = None, options: tuple[str, ...
     try:
         if json.loads(json.dumps(dict(chosen.identity))) != kept:
             folder.rename_verifier(chosen.identity)
-            anew = True
         problems = {problem.id: problem for problem in folder.problems()}
         places = {(row["id"], row["sample"]): place for row, place in folder.samples()}
-        verdicts = {} if anew else {key: verdict for key, verdict in folder.verdicts().items() if key in places}
+        verdicts: dict[Key, Verdict] = {} if anew else folder.verdicts()
         with Scorer(chosen, verdicts.__setitem__) as scorer:
             for key in [key for key in places if key not in verdicts]:
                 _hand_over(scorer, folder, key, problems[key[0]], places[key])

@@ -179,7 +179,7 @@ class _Run:
             if key in self.places or key[0] not in self._problems or not 0 <= key[1] < self.plan.n:
                 raise UsageError(f"{self.folder.path}: sample {key[1]} of problem {key[0]!r} is one too many")
             self.places[key] = place
-        self.verdicts = {key: verdict for key, verdict in self.folder.verdicts().items() if key in self.places}
+        self.verdicts = self.folder.verdicts()
         for name in self._problems:
             absent = [sample for sample in range(self.plan.n) if (name, sample) not in self.places]
             if absent:

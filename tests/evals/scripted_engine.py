@@ -50,12 +50,15 @@ class Engine:
     ) -> AsyncIterator[Generated]:
         asked = [(prompt, sample) for prompt, samples in prompts for sample in samples]
         random.Random(len(asked)).shuffle(asked)  # in an order of its own
-        for prompt, sample in asked[self.drop :]:
-            await asyncio.sleep(self.pause_s)
-            self._note(f"{prompt.problem_id} {sample}")
-            yield self._answer(prompt, sample, seed_of(sampling.seed, prompt.problem_id, sample))
-            if self.twice:
-                yield self._answer(prompt, sample, 1)
+        try:
+            for prompt, sample in asked[self.drop :]:
+                await asyncio.sleep(self.pause_s)
+                self._note(f"{prompt.problem_id} {sample}")
+                yield self._answer(prompt, sample, seed_of(sampling.seed, prompt.problem_id, sample))
+                if self.twice:
+                    yield self._answer(prompt, sample, 1)
+        finally:
+            self._note("ended")
 
     def _answer(self, prompt: Prompt, sample: int, seed: int) -> Generated:
         draw = random.Random(seed)

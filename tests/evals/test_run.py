@@ -319,8 +319,12 @@ def test_an_engine_that_ends_early_leaves_samples_missing(evaluate: Eval, folder
 
 def test_an_engine_that_gives_a_sample_twice_is_stopped(evaluate: Eval, folder: Path) -> None:
     with pytest.raises(RuntimeError, match="which it was not asked for"):
-        evaluate(*options(twice="true"))
+        evaluate(*options(twice="true", log="log.txt"))
     assert len(rows(folder / "run/samples.jsonl")) == 1
+    # What it was asked is taken back before it is closed.
+    assert [line for line in (folder / "log.txt").read_text().split("\n") if " " not in line] == [
+        "start", "ended", "close", "",
+    ]  # fmt: skip
 
 
 def test_an_engine_that_cannot_start(evaluate: Eval, folder: Path) -> None:

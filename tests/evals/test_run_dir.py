@@ -153,11 +153,29 @@ def test_a_lock_whose_folder_was_taken_away_is_asked_for_again(tmp_path: Path, m
 
     monkeypatch.setattr(fcntl, "flock", late)
     with RunDir(path) as folder:
-        assert len(calls) == 2
+        assert len(calls) == 2  # one on the lock that is gone, one on the new one
         folder.begin(MANIFEST, [])
         with pytest.raises(UsageError, match="another process"):
             RunDir(path)
     assert is_run(path)
+
+
+def test_a_lock_that_was_taken_away_and_made_anew_by_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, before = tmp_path / "run", RunDir(tmp_path / "run")
+    flock, others = fcntl.flock, list[RunDir]()
+
+    def late(file: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        before.close()
+        others.append(RunDir(path))
+        flock(file, how)  # on a file that no folder has any more: nobody else wants it
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(UsageError, match="another process"):
+        RunDir(path)
+    others[0].close()
 
 
 # --- time
