@@ -34,6 +34,8 @@ def make_engine(name: str, model: str, options: Mapping[str, Any] | None = None)
         raise EngineUnavailable(
             f"the {name} engine needs {missing.name}, which is not installed: pip install 'rlvr[{extra}]'"
         ) from missing
+    except ImportError as broken:  # of a library that is there, such as vLLM without libcuda
+        raise EngineUnavailable(f"the {name} engine's library does not load: {broken}") from broken
     given = dict(options or {})
     parameters = inspect.signature(built).parameters
     known = [key for key, one in parameters.items() if one.kind is one.KEYWORD_ONLY]

@@ -39,6 +39,15 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(monkeypatch: p
         make_engine("openai", "tiny")
 
 
+def test_a_library_that_does_not_load_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "vllm.py").write_text("raise ImportError('libcuda.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "vllm" or name.endswith("engines.vllm")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(EngineUnavailable, match=r"vllm engine's library does not load: libcuda.so.1"):
+        make_engine("vllm", "tiny")
+
+
 def test_options_are_json_or_text() -> None:
     typed = ["a=1", "b=0.5", "c=true", "d=False", "e=None", "f=float32", 'g={"x": [1]}', "h-i=a=b", "j="]
     assert parse_options(typed) == {
