@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from ..verifiers.types import Problem, Verdict
+from .ballots import ballots
 from .errors import UsageError
 from .files import Row, dump_line
 from .output import verdict_row
@@ -96,6 +97,7 @@ def conclude(
         "verifier": _spelled(chosen),
         "files": [{"name": str(folder.path)}],
         **summarise(tally, equivalent=chosen.votes),
+        "votes": [] if chosen.votes is None else ballots(tally, chosen.votes),
         "bad_rows": 0,
         "seconds": round(scoring.busy_s, 3),
         "run": run,

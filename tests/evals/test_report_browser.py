@@ -205,6 +205,25 @@ def test_the_map_of_every_sample(opened: Open, tmp_path: Path) -> None:
     assert [text.split()[0] for text in cells(page, "id")] == ["10", "10"]
 
 
+def test_the_vote_by_problem(opened: Open, tmp_path: Path) -> None:
+    votes = [
+        {"id": "2", "answers": [["8", 2, 1.0], ["<i>9", 1, 0.0]], "others": 0, "silent": 1, "score": 1.0, "tie": False},
+        {"id": "10", "answers": [["1", 1, 1.0], ["7", 1, 0.0]], "others": 2, "silent": 0, "score": 0.5, "tie": True},
+        {"id": "3", "answers": [["5", 4, 0.0]], "others": 0, "silent": 0, "score": 0.0, "tie": False},
+    ]
+    page = opened(write(tmp_path / "r.html", RUN, votes=votes))
+    figure = page.locator("figure", has_text="The vote by problem")
+    assert "The majority is right on 1 of 3 problems, 1 tie." in figure.inner_text()
+    kinds = [rect.get_attribute("class") for rect in figure.locator("rect:not(.cursor)").all()]
+    assert kinds == ["correct", "wrong", "unextracted", "correct", "wrong", "wrong", "wrong"]
+    assert figure.locator("circle").count() == 2
+    figure.locator("svg").focus()
+    figure.locator("svg").press("Home")
+    assert "Problem 2: 2 for 8 (right), 1 for <i>9, 1 without an answer; the vote is worth 1" in figure.inner_text()
+    figure.locator("svg").press("Enter")
+    assert [text.split()[0] for text in cells(page, "id")] == ["2", "2", "2"]
+
+
 def test_search_filter_and_sort(opened: Open, tmp_path: Path) -> None:
     page = opened(write(tmp_path / "r.html", RUN, **SUMMARY))
     assert cells(page, "id") == ["10\n#0", "2\n#0", "2\n#1", "2\n#2", "10\n#1", "3\n#0"]
