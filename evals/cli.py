@@ -219,7 +219,7 @@ def _score(options: argparse.Namespace) -> int:
     from .render import Terminal, print_summary
     from .score import ScoreOptions, score
 
-    if len(options.files) == 1 and Path(options.files[0]).is_dir():
+    if len(options.files) == 1 and Path(options.files[0], "manifest.json").is_file():
         return eval_command.score_folder(options)
     options.verifier = options.verifier or "math"
 

@@ -471,11 +471,18 @@ def test_another_verifier_becomes_the_runs(evaluate: Eval, folder: Path, capsys:
     assert "task.verifier.options.extract: 'box' then, None now" in said
 
 
-@pytest.mark.parametrize("words", [["score", "empty"], ["report", "empty"], ["report", "nowhere"]])
-def test_a_folder_that_is_no_run(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["score", "empty"], "empty: is a directory; name the files in it"),
+        (["report", "empty"], "empty: is no run of ours"),
+        (["report", "nowhere"], "nowhere: is no run of ours"),
+    ],
+)
+def test_a_folder_that_is_no_run(words: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "empty").mkdir()
     assert main(words) == 2
-    assert "is no run of ours" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_files_of_a_run_cannot_be_sent_elsewhere(evaluate: Eval, capsys: pytest.CaptureFixture[str]) -> None:
