@@ -221,7 +221,7 @@ def _score(options: argparse.Namespace) -> int:
 
     if len(options.files) == 1 and Path(options.files[0], "manifest.json").is_file():
         return eval_command.score_folder(options)
-    options.verifier = options.verifier or "math"
+    options.verifier = "math" if options.verifier is None else options.verifier
 
     fields = {role: getattr(options, f"{role}_field") for role in FIELD_ROLES}
     run = ScoreOptions(

@@ -45,7 +45,7 @@ def rescore(folder: RunDir, verifier: str | None = None, options: tuple[str, ...
     kept = folder.manifest["task"]["verifier"]
     if verifier is None and not options:
         options = tuple(f"{name}={json.dumps(value)}" for name, value in kept["options"].items())
-    chosen = choose_verifier(verifier or kept["name"], options)
+    chosen = choose_verifier(kept["name"] if verifier is None else verifier, options)
     try:
         if json.loads(json.dumps(dict(chosen.identity))) != kept:
             folder.rename_verifier(chosen.identity)
