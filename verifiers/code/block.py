@@ -4,17 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ...sandbox.languages import LANGUAGES
 from ..extract import split_thought
-
-# What models write after a fence, by language.
-FENCE_NAMES: Mapping[str, frozenset[str]] = {
-    "python": frozenset({"python", "python3", "py", "py3", "ipython", "pypy", "pypy3"}),
-    "cpp": frozenset({"cpp", "c++", "cxx", "cc", *(f"{c}{year}" for c in ("c++", "cpp") for year in (11, 14, 17, 20))}),
-    "javascript": frozenset({"javascript", "js", "node", "nodejs", "mjs"}),
-    "java": frozenset({"java"}),
-    "go": frozenset({"go", "golang"}),
-    "rust": frozenset({"rust", "rs"}),
-}
 
 _BEGIN_THOUGHT = (
     "<think>",
@@ -79,9 +70,8 @@ def find_program(text: str, language: str = "python", *, whole: bool = False) ->
     'print(1)\n'
     """
     answer = _outside_thought(text).replace("\r\n", "\n")
-    names = FENCE_NAMES.get(language, frozenset({language}))
     found = list(blocks(answer))
-    named = _last([block for block in found if block.name in names])
+    named = _last([block for block in found if names_language(block.name, language)])
     if named is not None:
         return named
     if not found:
@@ -104,9 +94,7 @@ def blocks(text: str) -> Iterator[Block]:
     start = position = 0
     for line in _lines(text):
         begin, position = position, position + len(line)
-        inside = (
-            _QUOTE.sub("", line, count=1) if opened is not None and opened["quote"] and _QUOTE.match(line) else line
-        )
+        inside = _unquoted(line) if opened is not None and opened["quote"] else line
         fence = _fence(inside)
         if opened is None:
             opened, lines, start = fence, [], begin
@@ -119,17 +107,27 @@ def blocks(text: str) -> Iterator[Block]:
         yield Block(_name(opened), "".join(lines), start, closed=False)
 
 
+def names_language(name: str, language: str) -> bool:
+    """Whether the word after a fence means the language, with a version or without: `c++17`, `python3`.
+
+    >>> names_language("cpp17", "cpp"), names_language("javascript", "java")
+    (True, False)
+    """
+    fences = LANGUAGES[language].fences
+    return name in fences or name.rstrip("0123456789") in fences
+
+
 def begins_as_program(text: str, language: str = "python") -> bool:
     r"""Whether the first line that is no Python comment looks like the beginning of a program: prose does not.
 
     >>> begins_as_program("# sums\nn = int(input())"), begins_as_program("For n = 3 we add them.")
     (True, False)
     """
-    begins = _BEGINS.get(language)
+    begins = _BEGINS[language]
     for line in text.lstrip("\ufeff").splitlines():
         first = line.strip()
         if first and not (language == "python" and first.startswith("#") and not first.startswith("#!")):
-            return begins is None or begins.match(first[:1000]) is not None
+            return begins.match(first[:1000]) is not None
     return False
 
 
@@ -153,6 +151,11 @@ def _lines(text: str) -> Iterator[str]:
         end = text.find("\n", start) + 1 or len(text)
         yield text[start:end]
         start = end
+
+
+def _unquoted(line: str) -> str:
+    quote = _QUOTE.match(line)
+    return line[quote.end() :] if quote else line
 
 
 def _fence(line: str) -> re.Match[str] | None:

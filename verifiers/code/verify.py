@@ -6,10 +6,11 @@ from hashlib import blake2b
 from io import BytesIO
 from typing import Literal
 
+from ...sandbox.languages import LANGUAGES
 from ...sandbox.types import Limits, Program, Sandbox, SandboxUnavailable
 from ..types import Completion, Problem, Status, Verdict, correct, not_judged, wrong
 from .assemble import assemble
-from .block import FENCE_NAMES, find_program
+from .block import find_program
 from .memory import Gate, memory_of
 from .run import TIME_OUTS, Tested, last_line, run_tests
 from .shapes import AssertionTests, StreamTests, Tests, read_tests
@@ -32,9 +33,10 @@ def verify_code(
 ) -> Verdict:
     """1 when the program in the completion passes all of `problem.tests`, else 0.
 
-    sandbox: where it runs, such as `rlvr.sandbox.DockerSandbox`. language: of the program, one of `FENCE_NAMES`; calls
-    and assertions are Python's. mode: "all", where the first failing test stops the rest, or "fraction", which scores
-    the part of the tests that pass. limits: of one run; None for the sandbox's own.
+    sandbox: where it runs, such as `rlvr.sandbox.DockerSandbox`. language: of the program, a key of
+    `rlvr.sandbox.languages.LANGUAGES`; calls and assertions are Python's. mode: "all", where the first failing test
+    stops the rest, or "fraction", which scores the part of the tests that pass. limits: of one run; None for the
+    sandbox's own.
 
     What runs out of time is tried once more before it counts (once a program: after a second time-out of a test, later
     ones count at once), alone in this process where the wall clock decided, because that is what other work takes from
@@ -44,8 +46,8 @@ def verify_code(
     """
     if mode not in MODES:
         raise ValueError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
-    if language not in FENCE_NAMES:
-        raise ValueError(f"language is one of {', '.join(FENCE_NAMES)}, not {language!r}")
+    if language not in LANGUAGES:
+        raise ValueError(f"language is one of {', '.join(LANGUAGES)}, not {language!r}")
     try:
         tests = read_tests(problem.tests)
     except ValueError as error:

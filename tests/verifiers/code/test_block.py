@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rlvr.verifiers.code.block import FENCE_NAMES, blocks, find_program
+from rlvr.sandbox.languages import LANGUAGES
+from rlvr.verifiers.code.block import _BEGINS, blocks, find_program
 
 P = "x = 1\n"
 
@@ -102,11 +103,15 @@ def test_find_program_whole(text: str, program: str | None) -> None:
     assert find_program(text, whole=True) == program
 
 
-@pytest.mark.parametrize("language", FENCE_NAMES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_name_of_a_language_opens_its_block(language: str) -> None:
-    for name in FENCE_NAMES[language]:
+    for name in LANGUAGES[language].fences:
         assert find_program(f"```{name}\nx\n```", language) == "x\n"
-        assert all(find_program(f"```{name}\nx\n```", other) is None for other in FENCE_NAMES if other != language)
+        assert all(find_program(f"```{name}\nx\n```", other) is None for other in LANGUAGES if other != language)
+
+
+def test_every_language_has_a_way_to_begin() -> None:
+    assert _BEGINS.keys() == LANGUAGES.keys()
 
 
 @given(st.text(alphabet="`~ \t\nxp>-1.<>/", max_size=200), st.booleans())

@@ -278,7 +278,12 @@ def test_a_changed_digit_of_an_integer_never_passes(number: int, data: st.DataOb
 
 @given(PLAIN, st.text())
 def test_descriptions_are_one_short_line_of_visible_characters(value: object, text: str) -> None:
-    for line in (show_value(value), show_text(text), compare_value(value, text, 0.0) or "", compare_output("x", text, 0.0) or ""):
+    for line in (
+        show_value(value),
+        show_text(text),
+        compare_value(value, text, 0.0) or "",
+        compare_output("x", text, 0.0) or "",
+    ):
         assert line.isprintable()
         assert len(line) < 500
 
@@ -287,7 +292,15 @@ def test_a_value_of_any_size_is_shown() -> None:
     deep: list[object] = []
     for _ in range(150):
         deep = [deep]
-    for value in (deep, list(range(100_000)), {n: n for n in range(10_000)}, 10**10_000, "a" * 10**6, {1, 2}, b"a" * 10**6):
+    for value in (
+        deep,
+        list(range(100_000)),
+        {n: n for n in range(10_000)},
+        10**10_000,
+        "a" * 10**6,
+        {1, 2},
+        b"a" * 10**6,
+    ):
         assert len(show_value(value)) < 300
 
 
