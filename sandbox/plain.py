@@ -4,7 +4,7 @@ Crosses with its type: None, bool, int of any size, float (nan, inf, -0.0), comp
 bytearray, list, tuple, set, frozenset, dict, range, deque, dict views, Decimal, Fraction, naive datetimes, built-in
 types, Ellipsis, NotImplemented, and exceptions (as the nearest built-in class, with their arguments).
 Crosses as something simpler: a subclass (namedtuple, IntEnum, Counter, defaultdict, OrderedDict) as its base class's
-value, numpy scalars and arrays as numbers and lists, an iterator or generator as an iterator over the items it had left.
+value, numpy scalars and arrays as numbers and lists, an iterator or generator as an iterator over what it had left.
 Anything else is a reference where the caller gives `refer` (iterators are then too), or a PlainError.
 
 What `decode` returns is made of exact built-in types, whoever wrote the bytes: no code of theirs runs when it is
@@ -99,7 +99,7 @@ class _Encoder:
     def list_(self, value: Any, depth: int) -> list[Any]:
         if value and type(value) is list and set(map(type, value)) == {int}:
             self._spend(2 * len(value))
-            if -_SAFE < min(value) and max(value) < _SAFE:
+            if min(value) > -_SAFE and max(value) < _SAFE:
                 return ["l", *value]
         return self.items("l", list.__iter__(value), depth)
 
