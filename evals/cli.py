@@ -78,6 +78,7 @@ def _add_score(commands: Any) -> None:
               cat completions.jsonl | rlvr score - --json
               rlvr score dump.jsonl.gz --answer-field gt --completion-field code --option extract=box
               rlvr score seed0.jsonl seed1.jsonl --id-field problem
+              rlvr score code.jsonl --verifier code --workers 8 --option cpu_s=2
               rlvr score mixed.jsonl --verifier my_package.rewards:reward
 
             A run with --out that was stopped continues when the same command is given again.
@@ -87,16 +88,17 @@ def _add_score(commands: Any) -> None:
     judging = score.add_argument_group("judging")
     judging.add_argument(
         "--verifier", default="math", metavar="NAME",
-        help="math, format, language, or package.module:name for your own (default: math)",
+        help="math, code, format, language, or package.module:name for your own (default: math)",
     )  # fmt: skip
     judging.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", dest="verifier_options",
-        help="an option of the verifier, e.g. extract=any, language=de, style=chat; may be repeated",
+        help="an option of the verifier, e.g. extract=any, language=de, style=chat; for code also of its sandbox, e.g. "
+        "language=cpp, mode=fraction, cpu_s=2, memory_mb=1024, image=NAME; may be repeated",
     )  # fmt: skip
     judging.add_argument(
         "--workers", type=_count, metavar="N",
         help="processes that judge; 0 judges in this one (default: 0 for the verifiers above, whose slow part has a "
-        "worker of its own; one per core for yours)",
+        "worker of its own; one per core for yours); for code, programs that run at a time (default: one per core)",
     )  # fmt: skip
     judging.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="S", dest="timeout_s",
