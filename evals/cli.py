@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_check_gold(commands)
     demo = commands.add_parser("demo", help="score a small dump that ships with rlvr and write its report")
     demo.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where to (default: %(default)s)")
+    sandbox = commands.add_parser("sandbox", add_help=False, help="build and try the sandbox that runs programs")
+    sandbox.add_argument("arguments", nargs="*")
     return parser
 
 
@@ -241,11 +243,19 @@ def _demo(options: argparse.Namespace) -> int:
     return main(["score", str(DEMO), "--report", str(options.report)])
 
 
-_COMMANDS = {"score": _score, "explain": _explain, "check-gold": _check_gold, "demo": _demo}
+def _sandbox(options: argparse.Namespace) -> int:
+    from ..sandbox.command import main as run
+
+    return run(options.arguments)
+
+
+_COMMANDS = {"score": _score, "explain": _explain, "check-gold": _check_gold, "demo": _demo, "sandbox": _sandbox}
 
 
 def _with_dashes(arguments: Sequence[str]) -> Sequence[str]:
     """`explain` takes answers that begin with a minus sign: what is no option of its own goes behind `--`."""
+    if arguments and arguments[0] == "sandbox":
+        return ["sandbox", "--", *arguments[1:]]  # it has commands of its own
     if not arguments or arguments[0] != "explain" or "--" in arguments:
         return arguments
     own, answers = [arguments[0]], list[str]()

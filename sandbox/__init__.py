@@ -10,6 +10,7 @@ if __name__ != "rlvr.sandbox":
 
 from .docker import DockerSandbox
 from .languages import LANGUAGES, Language
+from .process import ProcessSandbox
 from .types import (
     Assertions,
     AssertionsResult,
@@ -34,6 +35,7 @@ __all__ = [
     "Language",
     "Limits",
     "MissingLanguage",
+    "ProcessSandbox",
     "Program",
     "RunResult",
     "Sandbox",

@@ -75,7 +75,9 @@ class Engine:
         except _engine_errors() as error:
             raise SandboxUnavailable(f"the engine at {self.where} does not answer: {error}") from error
         if labels.get(LABEL) != runner_hash():
-            raise SandboxUnavailable(f"the image {self.image} is of another version of rlvr: {advice} --tag {self.image}")
+            raise SandboxUnavailable(
+                f"the image {self.image} is of another version of rlvr: {advice} --tag {self.image}"
+            )
 
 
 class ContainerLink:
@@ -88,6 +90,7 @@ class ContainerLink:
         self._frame = bytearray()
         self._left = 0
         self._stream = 0
+        self._memory_mb = _memory_mb(limits)
         self._since = int(time.time()) - 2
         self._closed = False
         api = engine.client.api
@@ -150,7 +153,10 @@ class ContainerLink:
 
     def fit(self, limits: Limits) -> None:
         """Change the memory limit of a running container. Raises SandboxUnavailable."""
-        size = f"{_memory_mb(limits)}m"
+        if self._memory_mb == _memory_mb(limits):
+            return
+        self._memory_mb = _memory_mb(limits)
+        size = f"{self._memory_mb}m"
         try:
             self._engine.client.api.update_container(self.id, mem_limit=size, memswap_limit=size)
         except _engine_errors() as error:
@@ -165,6 +171,14 @@ class ContainerLink:
         with suppress(OSError):
             self._socket.close()
         self._engine.gone(self)
+
+    def drop(self) -> None:
+        """In a forked copy: the container is the parent's; only its stream is closed here."""
+        self._closed = True
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._socket.close()
 
     def cause_of_death(self) -> tuple[bool, str]:
         """Raises SandboxUnavailable when the engine does not answer either."""

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +10,7 @@ from typing import Any, Self
 from . import plain
 from .containers import Engine
 from .image.frames import join
-from .judge import JudgingSession, judge_head
+from .judge import JudgingSession, judge_head, judge_limits
 from .pool import Pool
 from .session import call_result, reply_of
 from .types import CallResult, Limits, Program, RunResult
@@ -67,7 +67,7 @@ class DockerSandbox:
         self.close()
 
     @contextmanager
-    def open(self, program: Program, limits: Limits | None = None) -> Iterator[JudgingSession]:
+    def open(self, program: Program, limits: Limits | None = None) -> Generator[JudgingSession]:
         """See `Sandbox.open`."""
         limits = limits or self.limits
         pool, judges = self._started()
@@ -81,7 +81,7 @@ class DockerSandbox:
         """See `Sandbox.check`. Raises PlainError for arguments that are not plain data."""
         limits = limits or self.limits
         body = join({"source": source, "function": "check"}, plain.encode(arguments))
-        with self._started()[1].taken(limits) as seat:
+        with self._started()[1].taken(judge_limits(limits)) as seat:
             try:
                 seat.worker.send(b"J", judge_head(limits, "check"), body)
                 reply = reply_of(seat.worker.next_frame(limits.wall_s)[2])
@@ -89,6 +89,12 @@ class DockerSandbox:
                 return CallResult(RunResult("memory_limit" if death.out_of_memory else "signal", signal=9))
             seat.whole = True
         return call_result(reply)
+
+    def describe(self) -> str:
+        """Engines and image, in words. Raises SandboxUnavailable where one is missing."""
+        self._started()
+        where = ", ".join(engine.where for engine in self._engines)
+        return f"{self._engines[0].image} at {where}"
 
     def close(self) -> None:
         """See `Sandbox.close`. It may be used again: it then starts anew."""
@@ -109,19 +115,11 @@ class DockerSandbox:
                 hosts: Sequence[str | None] = self.hosts or (None,)
                 self._engines = [Engine(host, self.image, self.runtime) for host in hosts]
                 self._pools = (
-                    Pool(self.workers, self._make, _fit, fresh=self.fresh),
-                    Pool(self.workers, self._make, _fit, fresh=self.fresh),
+                    Pool(self.workers, self._make, fresh=self.fresh),
+                    Pool(self.workers, self._make, fresh=self.fresh),
                 )
             return self._pools
 
     def _make(self, limits: Limits) -> Worker:
         engine = min(self._engines, key=lambda engine: engine.load)
         return engine.start(limits)
-
-
-def _fit(worker: Worker, limits: Limits) -> None:
-    """Give a container other limits. What cannot be changed in place makes a new one."""
-    fitted = getattr(worker.link, "fit", None)
-    if fitted is not None:
-        fitted(limits)
-        worker.limits = limits

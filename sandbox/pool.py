@@ -2,31 +2,30 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
 from .types import Limits
 from .worker import Worker, WorkerDied
 
 Make = Callable[[Limits], Worker]
-Fit = Callable[[Worker, Limits], None]
 
 
 class Pool:
-    """Thread-safe. `make` starts a worker; `fit` gives one that was made for other limits the ones asked for."""
+    """Thread-safe. `make` starts a worker; one made for other limits is given the ones asked for."""
 
-    def __init__(self, size: int, make: Make, fit: Fit, *, fresh: bool = False) -> None:
+    def __init__(self, size: int, make: Make, *, fresh: bool = False) -> None:
         if size < 1:
             raise ValueError(f"a sandbox needs at least one worker, not {size}")
         self.size, self.fresh = size, fresh
-        self._make, self._fit = make, fit
+        self._make = make
         self._free: list[Worker] = []
         self._taken = 0
         self._changed = threading.Condition()
         self.pid = os.getpid()
 
     @contextmanager
-    def taken(self, limits: Limits) -> Iterator["Seat"]:
+    def taken(self, limits: Limits) -> Generator["Seat"]:
         """A place in the pool and the worker in it; the place is free again at the end, the worker if it is whole."""
         with self._changed:
             while self._taken >= self.size:
@@ -48,10 +47,6 @@ class Pool:
     def made(self, limits: Limits) -> Worker:
         return self._make(limits)
 
-    def fit(self, worker: Worker, limits: Limits) -> None:
-        if worker.limits != limits:
-            self._fit(worker, limits)
-
     def close(self) -> None:
         """End the workers that wait; those at work end when they are given back."""
         with self._changed:
@@ -59,6 +54,11 @@ class Pool:
             self.fresh = True  # what comes back is not kept
         for worker in free:
             worker.close()
+
+
+def _made_for(limits: Limits) -> tuple[int, int, int]:
+    """What cannot be changed once a container runs."""
+    return limits.disk_mb, limits.inodes, limits.processes
 
 
 class Seat:
@@ -77,14 +77,14 @@ class Seat:
 
     def start(self, worker: Worker | None) -> None:
         """Take `worker`, or make one."""
+        if worker is not None and _made_for(worker.limits) == _made_for(self._limits):
+            self._worker = worker
+            if worker.limits != self._limits:
+                worker.link.fit(self._limits)
+                worker.limits = self._limits
+            return
         if worker is not None:
-            try:
-                self._pool.fit(worker, self._limits)
-                self._worker = worker
-                return
-            except Exception:
-                worker.close()
-                raise
+            worker.close()
         self._worker = self._pool.made(self._limits)
 
     def replace(self) -> Worker:

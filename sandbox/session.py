@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 from . import plain
 from .image.frames import join, split
@@ -203,7 +203,7 @@ class WorkerSession:
 
 
 def _language_head(language: Language) -> dict[str, Any]:
-    return cast("dict[str, Any]", asdict(language))
+    return asdict(language)
 
 
 def _call_body(call: Call) -> bytes:

@@ -24,8 +24,16 @@ class Link(Protocol):
         """What has come, at least one byte; b"" at the end. Raises OSError."""
         ...
 
+    def fit(self, limits: Limits) -> None:
+        """Change the limits that the runner's surroundings set. Raises SandboxUnavailable."""
+        ...
+
     def close(self) -> None:
         """Close our end; the runner ends. Safe to call twice."""
+        ...
+
+    def drop(self) -> None:
+        """In a forked copy of this process: close what was inherited, and nothing more."""
         ...
 
     def cause_of_death(self) -> tuple[bool, str]:
@@ -107,7 +115,7 @@ class Worker:
 def _forget_in_child() -> None:
     """A forked copy holds no stream open: a runner must see its end when the process that it works for dies."""
     for worker in list(_alive):
-        worker.link.close()
+        worker.link.drop()
     _alive.clear()
 
 

@@ -24,7 +24,7 @@ _OUT_OF_MEMORY = (b"MemoryError", b"std::bad_alloc", b"OutOfMemoryError", b"heap
 
 
 class Job:
-    """Made when a process is given to it, `finish`ed once. `head` is the caller's: do, limits, and what the doing needs."""
+    """Made when a process is given to it, `finish`ed once. `head` is the caller's: what to do, and the limits."""
 
     def __init__(self, runner: Runner, number: int, pid: int, uid: int, head: dict[str, Any], raw: bytes) -> None:
         self.runner, self.number, self.pid, self.uid, self.do = runner, number, pid, uid, head["do"]
@@ -71,7 +71,7 @@ class Job:
         for fd in self.given:
             if fd != self.runner.nothing:
                 os.close(fd)
-        for name, fd in self.fds.items():
+        for fd in self.fds.values():
             os.set_blocking(fd, False)
         self.runner.watch(self.fds["1"], select.EPOLLIN, lambda event: self._read(1))
         self.runner.watch(self.fds["2"], select.EPOLLIN, lambda event: self._read(2))
@@ -265,10 +265,10 @@ class Job:
             sweep.keep(self.uid if self.runner.contained else None, made, target, self.limits["file_mb"] << 20)
 
     def _outcome(self, used: float, stderr: bytes) -> str:
+        if self.runner.meters.oom_kills() > self.oom0 and self.killed not in ("ok", "cancelled"):
+            return "memory_limit"  # also where another process of it went on until the time was up
         if self.killed:
             return self.killed
-        if self.runner.meters.oom_kills() > self.oom0:
-            return "memory_limit"
         if used > self.limits["cpu_s"]:
             return "cpu_limit"
         if not self._exited():

@@ -56,7 +56,7 @@ def run(box: str, language: dict[str, Any], main: types.ModuleType) -> NoReturn:
     """Run it as `__main__`, and end as the interpreter does."""
     code = code_of(box, language)
     main.__dict__.update(__file__=code.co_filename, __builtins__=sys.modules["builtins"])
-    main.__dict__["__annotations__"] = {}
+    vars(main)["__annotations__"] = {}
     finish(attempt(code, main.__dict__))
 
 
@@ -80,7 +80,7 @@ def exit_status(error: SystemExit) -> int:
     if isinstance(code, int):
         return code & 0xFF
     sys.stdout.flush()
-    print(code, file=sys.stderr)
+    sys.stderr.write(f"{code}\n")
     return 1
 
 

@@ -134,7 +134,7 @@ def keep(uid: int | None, made: str, path: str, limit: int) -> None:
 
     Raises FileNotFoundError, or OSError where it is no plain file.
     """
-    with acting_as(uid) if uid is not None else suppress():
+    with acting_as(uid) if uid is not None else suppress(OSError):
         source = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(source, "rb") as file:
         if not stat.S_ISREG(os.fstat(source).st_mode):
