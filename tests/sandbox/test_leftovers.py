@@ -1,0 +1,80 @@
+"""Nothing is left: not after a close, not after the scorer was killed, and nothing of a live owner is swept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rlvr.sandbox import DockerSandbox, Program
+from rlvr.sandbox.containers import OWNER, connect, sweep
+
+SCORER = """
+import sys, time
+from rlvr.sandbox import DockerSandbox, Program
+sandbox = DockerSandbox(workers=1)
+with sandbox.open(Program("import time; print(1, flush=True); time.sleep(600)")) as session:
+    print("up", flush=True)
+    next(session.run([b""]))
+"""
+
+
+def containers_of(client: Any, pid: int) -> list[str]:
+    found = client.api.containers(all=True, filters={"label": OWNER})
+    return [each["Id"] for each in found if json.loads(each["Labels"][OWNER])["pid"] == pid]
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    for _ in range(300):
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_nothing_is_left_after_kill_9_of_the_scorer(sandbox: DockerSandbox) -> None:
+    client = connect(None)
+    scorer = subprocess.Popen([sys.executable, "-c", SCORER], stdout=subprocess.PIPE)
+    assert scorer.stdout is not None
+    assert scorer.stdout.readline() == b"up\n"
+    assert len(containers_of(client, scorer.pid)) == 1
+    os.kill(scorer.pid, signal.SIGKILL)
+    scorer.wait()
+    scorer.stdout.close()
+    assert eventually(lambda: containers_of(client, scorer.pid) == [])
+    client.close()
+
+
+def test_close_leaves_nothing(sandbox: DockerSandbox) -> None:
+    client = connect(None)
+    before = set(containers_of(client, os.getpid()))
+    with DockerSandbox(workers=2) as own, own.open(Program("print(1)")) as session:
+        list(session.run([b""]))
+        assert set(containers_of(client, os.getpid())) > before
+    assert eventually(lambda: set(containers_of(client, os.getpid())) <= before)
+    client.close()
+
+
+def test_sweeping_spares_the_living(sandbox: DockerSandbox) -> None:
+    client = connect(None)
+    with sandbox.open(Program("print(input())")) as session:
+        list(session.run([b"1"]))
+        sweep(client)
+        assert [result.stdout for result in session.run([b"2"])] == [b"2\n"]
+    client.close()
+
+
+def test_sweeping_takes_what_a_dead_owner_left(sandbox: DockerSandbox) -> None:
+    from rlvr.sandbox.containers import owner
+
+    client = connect(None)
+    dead = owner() | {"pid": 2**22 + 1}
+    made = client.api.create_container(
+        client.images.get(sandbox.image_name()).id, labels={OWNER: json.dumps(dead)}, command=["x"]
+    )
+    assert sweep(client) >= 1
+    assert made["Id"] not in containers_of(client, dead["pid"])
+    client.close()
