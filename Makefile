@@ -1,12 +1,13 @@
 # make demo    score the dump that ships with the project and write demo-report.html
 # make test    set up what the tests need and run them (DATA=path to the shared data, where there is some)
 # make lint    ruff and strict pyright
+# make soak    10,000 programs with attacks among them: nothing is left, memory stays flat (needs Docker)
 # make bench   every figure that README states
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint soak bench clean
 
 demo: $(VENV)/demo
 	$(BIN)/rlvr demo
@@ -18,6 +19,9 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+soak: $(VENV)/dev
+	SOAK=10000 $(BIN)/python -m pytest tests/sandbox/test_leftovers.py
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/startup.py

@@ -10,6 +10,7 @@ from typing import Any, Self
 from . import plain
 from .containers import Engine
 from .image.frames import join
+from .images import default_tag
 from .judge import JudgingSession, judge_head, judge_limits
 from .pool import Pool
 from .session import call_result, reply_of
@@ -90,11 +91,15 @@ class DockerSandbox:
             seat.whole = True
         return call_result(reply)
 
+    def image_name(self) -> str:
+        """The image that programs run in."""
+        return self.image or default_tag()
+
     def describe(self) -> str:
         """Engines and image, in words. Raises SandboxUnavailable where one is missing."""
         self._started()
         where = ", ".join(engine.where for engine in self._engines)
-        return f"{self._engines[0].image} at {where}"
+        return f"{self.image_name()} at {where}"
 
     def close(self) -> None:
         """See `Sandbox.close`. It may be used again: it then starts anew."""

@@ -59,6 +59,7 @@ def become_job(jobs: socket.socket, take: int, config: dict[str, Any]) -> NoRetu
     text, rights, _, _ = jobs.recvmsg(1 << 16, socket.CMSG_SPACE(_FDS * 4))
     if not text:
         os._exit(0)
+    jobs.send(b"taken")
     os.write(take, b"t")
     fds = array.array("i")
     fds.frombytes(rights[0][2])

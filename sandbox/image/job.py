@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import sweep
@@ -50,12 +51,13 @@ class Job:
 
     def _open_pipes(self, talks: bool) -> None:
         nothing = self.runner.nothing
-        if self._feed:
-            stdin, self.fds["in"] = os.pipe()
-            os.set_blocking(self.fds["in"], False)
-        else:
-            stdin = nothing
-        pairs = [os.pipe(), os.pipe()]
+        stdin = nothing
+        with (
+            sweep.acting_as(self.uid) if self.runner.contained else suppress(OSError)
+        ):  # so that it may open /dev/stdin
+            pairs = [os.pipe(), os.pipe()]
+            if self._feed:
+                stdin, self.fds["in"] = os.pipe()
         self.fds["1"], self.fds["2"] = pairs[0][0], pairs[1][0]
         self.given = [stdin, pairs[0][1], pairs[1][1]]
         if talks:
@@ -218,10 +220,14 @@ class Job:
     def kill(self, why: str) -> None:
         self.killed = self.killed or why
         if self.status is None:
+            self.runner.hear_spare()
             os.kill(self.pid, signal.SIGKILL)  # the others follow in `finish`; this one frees the pipes at once
 
     def finish(self) -> None:
         """Kill what is left, read what was written, and report."""
+        while self.status is None:  # it was killed
+            time.sleep(0.0002)
+            self.runner.reap()
         used = self.cpu_s()
         wall = time.monotonic() - self.started
         self.runner.kill_all(self.uid, self._keep if self.do == "compile" else None)
@@ -256,6 +262,8 @@ class Job:
         language = self.runner.language
         if self.status != 0 or self.killed:
             return
+        while self._hear():
+            pass
         target = os.path.join(self.runner.box, language["made"])
         if self.made is not None:
             sweep.write(target, self.made)

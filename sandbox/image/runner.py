@@ -47,6 +47,8 @@ class Runner:
         self.inbox = Inbox()
         self.outbox = bytearray()
         self.waiting: deque[tuple[int, bytes, bytes]] = deque()
+        self.early: list[tuple[int, bytes, bytes]] = []  # messages for jobs that wait
+        self.unheard = 0  # spare processes that have a job and did not say so yet
         self.job: Job | None = None
         self.language: dict[str, Any] = {}
         self.turn = 0
@@ -59,6 +61,7 @@ class Runner:
             self.poll.close()
             serve_zygote(child_end, config)
         child_end.close()
+        self.jobs.settimeout(30.0)
         self.wakeup, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -109,19 +112,26 @@ class Runner:
         number, kind, body = frame
         if kind == b"X":
             self.waiting.clear()
+            self.early.clear()
             if self.job is not None:
                 self.job.kill("cancelled")
                 self.job.finish()
             self.send(pack(number, b"X"))
-        elif kind in b"ME" and self.job is not None and self.job.number == number:
-            if kind == b"M":
-                self.job.tell(body)
-            else:
-                self.job.kill("ok")
         elif kind in b"ME":
-            pass  # for a job that has ended: its result is on the way
+            if self.job is not None and self.job.number == number:
+                self._pass_on(kind, body)
+            elif any(number == other for other, _, _ in self.waiting):
+                self.early.append(frame)
+            # else it is for a job that has ended: its result is on the way
         else:
             self.waiting.append(frame)
+
+    def _pass_on(self, kind: bytes, body: bytes) -> None:
+        assert self.job is not None
+        if kind == b"M":
+            self.job.tell(body)
+        else:
+            self.job.kill("ok")
 
     def send(self, frame: bytes) -> None:
         """Never waits: what the pipe does not take now is kept, and no job starts while much is kept."""
@@ -165,9 +175,8 @@ class Runner:
         self._start(number, dict(head, do="compile"), b"")
 
     def _start(self, number: int, head: dict[str, Any], raw: bytes) -> None:
-        pid = int(self.jobs.recv(64) or b"0")
-        if not pid:
-            raise RuntimeError("the zygote is gone")
+        self.hear_spare()
+        pid = int(self.jobs.recv(64))
         uid = self._uid()
         self.job = Job(self, number, pid, uid, head, raw)
         assignment = {
@@ -179,6 +188,12 @@ class Runner:
             "box": self.box,
         }
         self.job.give(json.dumps(assignment).encode())
+        early, self.early = self.early, []
+        for other, kind, body in early:
+            if other == number:
+                self._pass_on(kind, body)
+            else:
+                self.early.append((other, kind, body))
 
     def cwd(self) -> str:
         """The current job's own folder."""
@@ -187,6 +202,13 @@ class Runner:
     def assign(self, assignment: bytes, fds: list[int]) -> None:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())
         self.jobs.sendmsg([assignment], [rights])
+        self.unheard += 1
+
+    def hear_spare(self) -> None:
+        """Wait until the process with the current job has taken it: killed before, it would leave no successor."""
+        while self.unheard:
+            self.jobs.recv(64)
+            self.unheard -= 1
 
     def _uid(self) -> int:
         self.turn = self.turn % _UIDS + 1

@@ -9,17 +9,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rlvr.sandbox import DockerSandbox, Program
+from rlvr.sandbox import DockerSandbox, Limits, Program
 from rlvr.sandbox.containers import OWNER, connect, sweep
 
 SCORER = """
 import sys, time
-from rlvr.sandbox import DockerSandbox, Program
+from rlvr.sandbox import DockerSandbox, Limits, Program
 sandbox = DockerSandbox(workers=1)
 with sandbox.open(Program("import time; print(1, flush=True); time.sleep(600)")) as session:
     print("up", flush=True)
     next(session.run([b""]))
 """
+
+
+ROUND = (  # a source, and the outcomes that it may have
+    ("print(input())", {"ok"}),
+    ("import os\nif os.fork() == 0:\n    os.setsid()\n    while True: pass", {"ok"}),
+    ("import os\nfor d in ('/tmp/x', '/dev/shm/x'): os.mkdir(d); os.chmod(d, 0)", {"ok"}),
+    (
+        "import os\nwhile True:\n    try:\n        if os.fork() == 0: os.setsid()\n    except OSError: os._exit(0)",
+        {"ok", "signal"},
+    ),
+    ("import os\nos.write(1, b'x' * 10_000_000)", {"output_limit"}),
+    ("import os\nos.kill(-1, 19)", {"ok"}),
+    ("import os\nos.kill(-1, 9)", {"ok"}),
+    ("x = bytearray(1 << 40)", {"memory_limit"}),
+)
 
 
 def containers_of(client: Any, pid: int) -> list[str]:
@@ -46,6 +61,38 @@ def test_nothing_is_left_after_kill_9_of_the_scorer(sandbox: DockerSandbox) -> N
     scorer.stdout.close()
     assert eventually(lambda: containers_of(client, scorer.pid) == [])
     client.close()
+
+
+def test_soak(sandbox: DockerSandbox) -> None:
+    """So many programs, most of them hostile, in one container: no process, no file, and memory flat."""
+    client = connect(None)
+    limits = Limits(output_kb=1024, cpu_s=3.0)
+    own = DockerSandbox(workers=1, limits=limits)
+    memory = list[int]()
+    with own:
+        for number in range(int(os.environ.get("SOAK", "400"))):
+            source, outcomes = ROUND[number % len(ROUND)]
+            with own.open(Program(source)) as session:
+                (result,) = session.run([b"x"])
+            assert result.outcome in outcomes, (source, result)
+            if number in (100, 399) or number % 5000 == 4999:
+                (container,) = [c for c in containers_of(client, os.getpid()) if c not in others(client, own)]
+                stats = client.api.stats(container, stream=False)
+                memory.append(stats["memory_stats"]["usage"])
+                assert stats["pids_stats"]["current"] <= 4
+        look = "import os\nprint([os.listdir(d) for d in ('/dev/shm', '/tmp')])\nprint(sum(n.isdigit() for n in os.listdir('/proc')))"
+        with own.open(Program(look)) as session:
+            (result,) = session.run([b""])
+        folders, processes = result.stdout.decode().splitlines()
+        assert folders.startswith("[[], ['box") and int(processes) <= 5
+    assert memory[-1] < memory[0] + (16 << 20)
+    client.close()
+
+
+def others(client: Any, own: DockerSandbox) -> set[str]:
+    """Containers of this process that are not `own`'s."""
+    mine = {link.id for engine in own._engines for link in engine._links}
+    return set(containers_of(client, os.getpid())) - mine
 
 
 def test_close_leaves_nothing(sandbox: DockerSandbox) -> None:
