@@ -19,6 +19,7 @@ _RUNNER_MB = 64
 _SHM_MB = 16
 _COMPILER_PROCESSES = 128
 _BOX_MB = 128
+_ENDING_S = 5.0
 
 
 class Engine:
@@ -27,12 +28,17 @@ class Engine:
     def __init__(self, host: str | None, image: str | None, runtime: str | None) -> None:
         self.host, self.runtime = host, runtime
         self._links: set[ContainerLink] = set()
+        self._made: set[str] = set()
         self._lock = threading.Lock()
         self.client = connect(host)
         self.where = str(self.client.api.base_url)
         self.image = image or default_tag()
-        self._require_image()
-        sweep(self.client)
+        try:
+            self._require_image()
+            sweep(self.client)
+        except BaseException:
+            self.client.close()
+            raise
 
     @property
     def load(self) -> int:
@@ -46,6 +52,7 @@ class Engine:
             link = ContainerLink(self, limits)
             with self._lock:
                 self._links.add(link)
+                self._made.add(link.id)
             return Worker(link, limits)
         except WorkerDied as death:
             raise SandboxUnavailable(f"the sandbox's container does not start on {self.where}: {death}") from None
@@ -61,8 +68,24 @@ class Engine:
     def close(self) -> None:
         """Remove what a lost connection may have left."""
         with suppress(*_engine_errors()):
-            wait_until_gone(self.client, mine=True)
+            self._wait_until_gone()
         self.client.close()
+
+    def _wait_until_gone(self) -> None:
+        """Containers end by themselves when their stream does; what has not after a while is removed."""
+        end = time.monotonic() + _ENDING_S
+        while left := self._left():
+            if time.monotonic() > end:
+                for container in left:
+                    with suppress(*_engine_errors()):  # it may be on its way out
+                        self.client.api.remove_container(container, force=True, v=True)
+                return
+            time.sleep(0.05)
+
+    def _left(self) -> set[str]:
+        """Containers that this engine started, and that it does not use any more."""
+        found = {each["Id"] for each in self.client.api.containers(all=True, filters={"label": OWNER})}
+        return found & (self._made - {link.id for link in self._links})
 
     def _require_image(self) -> None:
         import docker.errors
@@ -284,28 +307,15 @@ def _started(pid: int) -> str | None:
         return None
 
 
-def sweep(client: Any, *, mine: bool = False) -> int:
-    """Remove containers of owners that are dead; of this process too, where it says so. How many there were."""
+def sweep(client: Any) -> int:
+    """Remove containers of owners that are dead. How many there were."""
     count = 0
     for container in client.api.containers(all=True, filters={"label": OWNER}):
         who = json.loads(container["Labels"][OWNER])
         if who["machine"] != _machine():
             continue  # its owner is elsewhere; it ends with the stream to it
-        alive = _started(who["pid"]) == who["started"]
-        if (mine and who["pid"] == os.getpid()) or not alive:
+        if _started(who["pid"]) != who["started"]:
             count += 1
             with suppress(*_engine_errors()):  # it may be on its way out
                 client.api.remove_container(container["Id"], force=True, v=True)
     return count
-
-
-def wait_until_gone(client: Any, *, mine: bool) -> None:
-    """Containers that end by themselves have a moment to; what is left is removed."""
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        me = owner()
-        left = client.api.containers(all=True, filters={"label": OWNER})
-        if not any(json.loads(each["Labels"][OWNER]) == me for each in left):
-            return
-        time.sleep(0.05)
-    sweep(client, mine=mine)

@@ -56,7 +56,10 @@ def serve_zygote(jobs: socket.socket, config: dict[str, Any]) -> NoReturn:
 def become_job(jobs: socket.socket, take: int, config: dict[str, Any]) -> NoReturn:
     """Wait for a job, give up every right, and do it."""
     jobs.send(str(os.getpid()).encode())
-    text, rights, _, _ = jobs.recvmsg(1 << 16, socket.CMSG_SPACE(_FDS * 4))
+    try:
+        text, rights, _, _ = jobs.recvmsg(1 << 16, socket.CMSG_SPACE(_FDS * 4))
+    except ConnectionResetError:
+        os._exit(0)  # the runner is gone
     if not text:
         os._exit(0)
     jobs.send(b"taken")

@@ -42,7 +42,7 @@ def test_a_bomb_and_an_honest_program_after_it(sandbox: DockerSandbox, name: str
         Program("import os\nprint(sorted(os.listdir('/tmp')) == [os.path.basename(os.getcwd())])"), limits
     ) as session:
         (after,) = session.run([b""])
-    assert (after.outcome, after.stdout) == ("ok", b"True\n")
+    assert (after.outcome, after.stdout, after.stderr) == ("ok", b"True\n", b"")
 
 
 def test_every_point_of_the_doctor_holds(sandbox: DockerSandbox) -> None:

@@ -32,7 +32,10 @@ def test_it_warns_once() -> None:
 
 def test_run_call_judge_check(sandbox: ProcessSandbox) -> None:
     with sandbox.open(Program("def f(x): return x + 1\nprint(input())")) as session:
-        assert [result.stdout for result in session.run([b"a", b"b"])] == [b"a\n", b"b\n"]
+        assert [(result.stdout, result.stderr) for result in session.run([b"a", b"b"])] == [
+            (b"a\n", b""),
+            (b"b\n", b""),
+        ]
     with sandbox.open(Program("def f(x): return x + 1")) as session:
         assert next(session.call([Call("f", (1,))])).value == 2
         good, bad = session.judge([Assertions(f"assert f(1) == {n}", ("f",)) for n in (2, 3)])
