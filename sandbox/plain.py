@@ -19,6 +19,7 @@ import collections
 import datetime
 import decimal
 import fractions
+import itertools
 import json
 import sys
 import types
@@ -97,11 +98,11 @@ class _Encoder:
         return [tag, *[tree(value, depth) for value in values]]
 
     def list_(self, value: Any, depth: int) -> list[Any]:
-        if value and type(value) is list and set(map(type, value)) == {int}:
+        if value.__class__ is list and set(map(type, value)) == {int}:
             self._spend(2 * len(value))
             if min(value) > -_SAFE and max(value) < _SAFE:
                 return ["l", *value]
-        return self.items("l", list.__iter__(value), depth)
+        return self.items("l", _own(list).__iter__(value), depth)
 
     def text(self, value: str, depth: int) -> Any:
         value = str.__str__(value)
@@ -128,7 +129,7 @@ class _Encoder:
 
     def error(self, value: BaseException, depth: int) -> Any:
         try:
-            arguments = self.items("t", tuple.__iter__(value.args), depth + 1)
+            arguments = self.items("t", _own(tuple).__iter__(value.args), depth + 1)
         except PlainError:
             arguments = ["t", self.text(str(value)[:10_000], depth)]
         return ["e", builtin_class(value).__name__, arguments]
@@ -151,7 +152,7 @@ class _Encoder:
                 return self.tree(plain, depth + 1)
         if issubclass(kind, type) and getattr(builtins, value.__name__, None) is value:
             return ["y", value.__name__]
-        if kind in _ITERATORS or (kind.__module__ == "itertools" and hasattr(kind, "__next__")):
+        if kind in _ITERATORS or (kind.__module__ == "itertools" and hasattr(value, "__next__")):
             return self.iterator(value, depth)
         if self.refer is not None:
             return ["h", self.refer(value)]
@@ -182,7 +183,7 @@ def _complex(encoder: _Encoder, value: Any, depth: int) -> Any:
 
 
 def _dict(encoder: _Encoder, value: Any, depth: int) -> Any:
-    return encoder.items("d", (part for pair in dict.items(value) for part in pair), depth)
+    return encoder.items("d", itertools.chain.from_iterable(_own(dict).items(value)), depth)
 
 
 def _moment(encoder: _Encoder, value: Any, depth: int) -> Any:
@@ -191,8 +192,12 @@ def _moment(encoder: _Encoder, value: Any, depth: int) -> Any:
     return ["m", type(value).__name__, value.isoformat()]
 
 
-def _span(encoder: _Encoder, value: Any, depth: int) -> Any:
-    return ["v", value.days, value.seconds, value.microseconds]
+def _own(kind: Any) -> Any:
+    """A class whose methods are called on values of its subclasses, which may have overridden them."""
+    return kind
+
+
+_EMPTY: Any = {}
 
 
 def _iterable(tag: str, iterate: Callable[[Any], Any] = iter) -> Callable[[_Encoder, Any, int], Any]:
@@ -204,34 +209,36 @@ _WRITERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
     str: _Encoder.text,
     float: _number,
     list: _Encoder.list_,
-    tuple: _iterable("t", tuple.__iter__),
+    tuple: _iterable("t", _own(tuple).__iter__),
     dict: _dict,
-    set: _iterable("S", set.__iter__),
-    frozenset: _iterable("F", frozenset.__iter__),
+    set: _iterable("S", _own(set).__iter__),
+    frozenset: _iterable("F", _own(frozenset).__iter__),
     bytes: _Encoder.raw,
     bytearray: _Encoder.raw,
     complex: _complex,
-    collections.deque: _iterable("q", collections.deque.__iter__),
+    collections.deque: _iterable("q", _own(collections.deque).__iter__),
     range: lambda encoder, value, depth: encoder.items("r", (value.start, value.stop, value.step), depth),
-    type({}.keys()): _iterable("K"),
-    type({}.values()): _iterable("V"),
-    type({}.items()): _iterable("M"),
+    type(_EMPTY.keys()): _iterable("K"),
+    type(_EMPTY.values()): _iterable("V"),
+    type(_EMPTY.items()): _iterable("M"),
     decimal.Decimal: lambda encoder, value, depth: ["D", encoder.text(decimal.Decimal.__str__(value), depth)],
     fractions.Fraction: lambda encoder, value, depth: encoder.items("Q", (value.numerator, value.denominator), depth),
     datetime.datetime: _moment,
     datetime.date: _moment,
     datetime.time: _moment,
-    datetime.timedelta: _span,
+    datetime.timedelta: lambda encoder, value, depth: ["v", value.days, value.seconds, value.microseconds],
     BaseException: _Encoder.error,
     type(Ellipsis): lambda encoder, value, depth: ["n", "Ellipsis"],
     type(NotImplemented): lambda encoder, value, depth: ["n", "NotImplemented"],
 }
 _BASES = (str, int, float, tuple, dict, list, set, frozenset, bytes, bytearray, complex, collections.deque)
-_ITERATORS = {
-    *(types.GeneratorType, map, filter, zip, enumerate, reversed),
-    *(type(iter(empty)) for empty in ([], (), "", b"", set[Any]() if sys.version_info >= (3, 9) else set(), range(0))),
-    *(type(iter({}.keys())), type(iter({}.values())), type(iter({}.items())), type(reversed([]))),
-    *(type(iter(range(1 << 70))), type(iter(collections.deque()))),
+_ITERABLES: Any = (
+    *([], (), "", b"", _own(set)(), range(0), range(1 << 70), _own(collections.deque)()),
+    *(_EMPTY.keys(), _EMPTY.values(), _EMPTY.items()),
+)
+_ITERATORS: set[type] = {
+    *(types.GeneratorType, map, filter, zip, enumerate, reversed, type(reversed(_ITERABLES[0]))),
+    *(type(iter(each)) for each in _ITERABLES),
 }
 
 
@@ -247,7 +254,7 @@ class _Decoder:
         self.resolve = resolve
 
     def value(self, tree: Any, depth: int) -> Any:
-        kind = type(tree)
+        kind = cast(Any, type(tree))
         if kind is not list:
             if kind is dict:
                 raise PlainError("an object without a tag")
@@ -268,10 +275,10 @@ class _Decoder:
         return [value(item, depth) for item in tree[1:]]
 
     def keys(self, tree: list[Any], depth: int) -> list[Any]:
-        """Items that will be hashed: so many with one hash that it would take long are no honest program's."""
         return self.spread(self.items(tree, depth))
 
     def spread(self, keys: list[Any]) -> list[Any]:
+        """So many keys with one hash that it would take long are no honest program's."""
         if len(keys) > _SAME_HASH and Counter(map(hash, keys)).most_common(1)[0][1] > _SAME_HASH:
             raise PlainError("too many keys with one hash")
         return keys
@@ -320,14 +327,6 @@ class _Decoder:
             raise PlainError("no type of that name")
         return found
 
-    def range_(self, tree: list[Any], depth: int) -> range:
-        start, stop, step = self.items(tree, depth)
-        return range(start, stop, step)
-
-    def span(self, tree: list[Any], depth: int) -> Any:
-        _, days, seconds, microseconds = tree
-        return datetime.timedelta(days, seconds, microseconds)
-
     def moment(self, tree: list[Any], depth: int) -> Any:
         _, name, text = tree
         return {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}[name].fromisoformat(text)
@@ -368,7 +367,7 @@ _READERS: dict[str, Callable[[_Decoder, list[Any], int], Any]] = {
     "B": lambda decoder, tree, depth: bytearray(decoder.raw(tree, depth)),
     "c": _Decoder.complex_,
     "q": lambda decoder, tree, depth: collections.deque(decoder.items(tree, depth)),
-    "r": _Decoder.range_,
+    "r": lambda decoder, tree, depth: range(*decoder.items(tree, depth)),
     "K": lambda decoder, tree, depth: dict.fromkeys(decoder.keys(tree, depth)).keys(),
     "V": lambda decoder, tree, depth: dict(enumerate(decoder.items(tree, depth))).values(),
     "M": _Decoder.pairs,
@@ -376,7 +375,7 @@ _READERS: dict[str, Callable[[_Decoder, list[Any], int], Any]] = {
     "D": lambda decoder, tree, depth: decimal.Decimal(decoder.text(tree)),
     "Q": _Decoder.fraction,
     "m": _Decoder.moment,
-    "v": _Decoder.span,
+    "v": lambda decoder, tree, depth: datetime.timedelta(*tree[1:]),
     "e": _Decoder.error,
     "y": _Decoder.type_,
     "n": lambda decoder, tree, depth: _NAMED[decoder.text(tree)],

@@ -132,8 +132,12 @@ class Objects:
         return self._objects[number]
 
 
+def _call(target: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    return target(*arguments, **named)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "call": lambda target, *arguments, **named: target(*arguments, **named),
+    "call": _call,
     "get": getattr,
     "set": setattr,
     "iter": iter,
@@ -180,9 +184,12 @@ def _reply(request: bytes, namespace: dict[str, Any], objects: Objects) -> bytes
             return plain.encode(("error", Exception(describe(error)), None))
 
 
-def _bytes(argument: object, objects: Objects) -> bytes | None:
+_CHANGEABLE: set[type] = {list, dict, set, bytearray, plain.collections.deque}
+
+
+def _bytes(argument: Any, objects: Objects) -> bytes | None:
     """What an argument that can be changed in place looks like."""
-    if not isinstance(argument, (list, dict, set, bytearray, plain.collections.deque)):
+    if type(argument) not in _CHANGEABLE:
         return None
     try:
         return plain.encode(argument, objects.number)
@@ -250,13 +257,14 @@ class Program:
         """Raises what the program raised, as the built-in exception nearest to it."""
         request = plain.encode((what, target, tuple(arguments), dict(named or {})), _number_of)
         self._channel.write(b"C" + request)
-        reply = plain.decode(self._channel.read(), self.remote)
-        if type(reply) is not tuple or len(reply) != 3:
+        reply: Any = plain.decode(self._channel.read(), self.remote)
+        if reply.__class__ is not tuple or len(reply) != 3:
             raise plain.PlainError("the program's reply is none")
         how, value, changed = reply
         if how == "error":
             raise value if isinstance(value, Exception) else Exception(f"the program ended: {describe(value)}")
-        for place, argument in (changed or {}).items():
+        effects: dict[int, Any] = changed or {}
+        for place, argument in effects.items():
             _become(arguments[place], argument)
         return value
 
@@ -269,20 +277,21 @@ def _number_of(value: object) -> int:
 
 def _become(old: Any, new: Any) -> Any:
     """Change a container to what the program made of it, keeping the identity of what is inside where it can."""
-    if type(old) is not type(new):
+    kind: Any = old.__class__
+    if kind is not new.__class__:
         return new
-    if type(old) in (list, plain.collections.deque):
+    if kind in (list, plain.collections.deque):
         items = [_become(a, b) for a, b in zip(old, new)] + list(new)[len(old) :]  # noqa: B905 - Python 3.8
         old.clear()
         old.extend(items)
-    elif type(old) is dict:
+    elif kind is dict:
         items = {key: _become(old[key], value) if key in old else value for key, value in new.items()}
         old.clear()
         old.update(items)
-    elif type(old) is set:
+    elif kind is set:
         old.clear()
         old.update(new)
-    elif type(old) is bytearray:
+    elif kind is bytearray:
         old[:] = new
     else:
         return new

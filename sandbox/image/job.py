@@ -75,8 +75,8 @@ class Job:
                 os.close(fd)
         for fd in self.fds.values():
             os.set_blocking(fd, False)
-        self.runner.watch(self.fds["1"], select.EPOLLIN, lambda event: self._read(1))
-        self.runner.watch(self.fds["2"], select.EPOLLIN, lambda event: self._read(2))
+        self.runner.watch(self.fds["1"], select.EPOLLIN, lambda event: self._read_once(1))
+        self.runner.watch(self.fds["2"], select.EPOLLIN, lambda event: self._read_once(2))
         if "in" in self.fds:
             self._write_stdin()
         if "talk" in self.fds:
@@ -103,6 +103,9 @@ class Job:
         except BrokenPipeError:
             pass  # it did not want all of it
         self._close("in")
+
+    def _read_once(self, stream: int) -> None:
+        self._read(stream)
 
     def _read(self, stream: int) -> bool:
         """Whether there may be more."""
@@ -144,9 +147,9 @@ class Job:
             events = select.EPOLLIN
         except BlockingIOError:
             events = select.EPOLLIN | select.EPOLLOUT
-        except OSError:
-            self._close("talk")
-            return
+        except OSError:  # it wants no more; what it said is still to be read
+            self._said.clear()
+            events = select.EPOLLIN
         self.runner.poll.modify(fd, events)
 
     def _talk(self, event: int) -> None:
@@ -225,9 +228,7 @@ class Job:
 
     def finish(self) -> None:
         """Kill what is left, read what was written, and report."""
-        while self.status is None:  # it was killed
-            time.sleep(0.0002)
-            self.runner.reap()
+        self._wait_for_status()
         used = self.cpu_s()
         wall = time.monotonic() - self.started
         self.runner.kill_all(self.uid, self._keep if self.do == "compile" else None)
@@ -246,13 +247,19 @@ class Job:
             "stdout": len(stdout),
             "stderr": len(stderr),
             "made": None if self.made is None else len(made),
-            "exit_status": os.WEXITSTATUS(self.status) if self._exited() else None,
+            "exit_status": os.WEXITSTATUS(self.status) if self.status is not None and self._exited() else None,
             "signal": None if self.status is None or self._exited() else os.WTERMSIG(self.status),
             "cpu_s": used,
             "wall_s": wall,
             "memory_mb": self.peak_kb / 1024,
         }
         self.runner.done(head, stdout + stderr + made)
+
+    def _wait_for_status(self) -> None:
+        """It was killed: it ends at once."""
+        while self.status is None:
+            time.sleep(0.0002)
+            self.runner.reap()
 
     def _exited(self) -> bool:
         return self.status is not None and os.WIFEXITED(self.status)

@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 import types
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from .frames import Messages
 
@@ -43,7 +43,7 @@ def compile_to(channel: int, box: str, language: dict[str, Any]) -> NoReturn:
 def load(path: str) -> types.CodeType:
     with open(path, "rb") as file:
         source = file.read()
-    return cast(types.CodeType, compile(source, path, "exec", dont_inherit=True))
+    return compile(source, path, "exec", dont_inherit=True)
 
 
 def code_of(box: str, language: dict[str, Any]) -> types.CodeType:

@@ -8,7 +8,7 @@ import signal
 import stat
 import time
 from contextlib import contextmanager, suppress
-from typing import Callable, Iterator  # noqa: UP035 - Python 3.8
+from typing import Callable, Generator  # noqa: UP035 - Python 3.8
 
 from .meters import job_processes
 
@@ -20,7 +20,7 @@ class StillThere(RuntimeError):
 
 
 @contextmanager
-def acting_as(uid: int) -> Iterator[None]:
+def acting_as(uid: int) -> Generator[None, None, None]:
     """Take on a job's uid, with the right to come back. Process 1 takes no signal from it meanwhile."""
     os.setresuid(uid, uid, 0)
     try:

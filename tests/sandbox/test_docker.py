@@ -1,5 +1,6 @@
 """What honest programs may count on, how tests are judged, and what a sandbox does when something is missing."""
 
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -242,6 +243,7 @@ def test_fresh_containers() -> None:
             assert run(fresh, "import os; print(os.getpid())").outcome == "ok"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # docker-py leaks the failed socket
 def test_what_is_missing(sandbox: DockerSandbox) -> None:
     with pytest.raises(MissingLanguage, match="nolang"), sandbox.open(Program("", "nolang")):
         pass
@@ -254,3 +256,4 @@ def test_what_is_missing(sandbox: DockerSandbox) -> None:
         run(none, "")
     with pytest.raises(ValueError, match="worker"):
         DockerSandbox(workers=0)
+    gc.collect()

@@ -80,7 +80,10 @@ def test_soak(sandbox: DockerSandbox) -> None:
                 stats = client.api.stats(container, stream=False)
                 memory.append(stats["memory_stats"]["usage"])
                 assert stats["pids_stats"]["current"] <= 4
-        look = "import os\nprint([os.listdir(d) for d in ('/dev/shm', '/tmp')])\nprint(sum(n.isdigit() for n in os.listdir('/proc')))"
+        look = (
+            "import os\nprint([os.listdir(d) for d in ('/dev/shm', '/tmp')])\n"
+            "print(sum(n.isdigit() for n in os.listdir('/proc')))"
+        )
         with own.open(Program(look)) as session:
             (result,) = session.run([b""])
         folders, processes = result.stdout.decode().splitlines()

@@ -4,6 +4,7 @@ import pytest
 from rlvr.sandbox import DockerSandbox, Limits, Program
 from rlvr.sandbox.doctor import examine
 
+ODD_NAMES = "import os\nfor d in (b'\\xff\\n', b'-rf', b' '): os.mkdir(d); os.symlink('/box', d + b'/l')"
 BOMBS = {
     "fork bomb": ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", {"cpu_limit", "wall_limit"}),
     "detached": (
@@ -24,10 +25,7 @@ BOMBS = {
         {"ok"},
     ),
     "forbidden folders": ("import os\nos.makedirs('a/b/c')\nfor d in ('a/b/c', 'a/b', 'a'): os.chmod(d, 0)", {"ok"}),
-    "odd names": (
-        "import os\nfor d in (b'\\xff\\n', b'-rf', b' '): os.mkdir(d); os.symlink('/box', d + b'/l')",
-        {"ok"},
-    ),
+    "odd names": (ODD_NAMES, {"ok"}),
 }
 
 

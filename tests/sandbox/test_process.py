@@ -45,7 +45,10 @@ def test_run_call_judge_check(sandbox: ProcessSandbox) -> None:
 
 def test_limits_and_daemons(sandbox: ProcessSandbox, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    daemon = f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    open({str(note)!r}, 'w').write(str(os.getpid()))\n    time.sleep(600)\nelse: time.sleep(0.5)"
+    daemon = (
+        f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    open({str(note)!r}, 'w').write(str(os.getpid()))\n"
+        "    time.sleep(600)\nelse: time.sleep(0.5)"
+    )
     with sandbox.open(Program("while True: pass")) as session:
         assert [result.outcome for result in session.run([b""])] == ["cpu_limit"]
     with sandbox.open(Program(daemon)) as session:
