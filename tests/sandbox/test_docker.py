@@ -221,7 +221,7 @@ def test_many_threads_wait_for_few_workers(sandbox: DockerSandbox) -> None:
         assert list(pool.map(one, range(60))) == [b"%d\n" % n for n in range(60)]
 
 
-def test_a_broken_session_gives_its_place_back() -> None:
+def test_a_broken_session_gives_its_place_back(sandbox: DockerSandbox) -> None:
     with DockerSandbox(workers=1) as one:
         for _ in range(3):
             with pytest.raises(KeyError), one.open(Program("print(1)")):
@@ -237,7 +237,7 @@ def test_a_broken_session_gives_its_place_back() -> None:
         assert done.wait(60)
 
 
-def test_fresh_containers() -> None:
+def test_fresh_containers(sandbox: DockerSandbox) -> None:
     with DockerSandbox(workers=1, fresh=True) as fresh:
         for _ in range(2):
             assert run(fresh, "import os; print(os.getpid())").outcome == "ok"

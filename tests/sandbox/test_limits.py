@@ -15,7 +15,7 @@ BOMBS = {
     "kill(-1)": ("import os\nos.kill(-1, 9)\nprint(1)", {"ok", "signal", "exit"}),
     "memory": ("x = []\nwhile True: x.append(bytearray(1 << 20))", {"memory_limit"}),
     "shared memory": (
-        "import mmap\nx = []\nwhile True:\n    m = mmap.mmap(-1, 1 << 24)\n    m.write(b'x' * (1 << 24))\n    x.append(m)",
+        "import mmap\nx = []\nwhile True:\n    m = mmap.mmap(-1, 1 << 24); m.write(b'x' * (1 << 24)); x.append(m)",
         {"memory_limit"},
     ),
     "output": ("import os\nwhile True: os.write(1, b'x' * 65536)", {"output_limit"}),
