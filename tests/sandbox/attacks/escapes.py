@@ -25,14 +25,14 @@ def escape(
 
 
 SIGNALS = [
-    escape("kill_everybody", "kill(-1, SIGKILL)", "import os\ndef won(): os.kill(-1, 9); return True", result="died"),
-    escape("stop_everybody", "kill(-1, SIGSTOP)", "import os\ndef won(): os.kill(-1, 19); return True", result="hung"),
+    escape("kill_everybody", "kill(-1, SIGKILL)", "import os, time\ndef won():\n    parent = os.getppid(); os.kill(-1, 9); time.sleep(0.2)\n    return os.getppid() != parent", result="died"),
+    escape("stop_everybody", "kill(-1, SIGSTOP)", "import glob, os\ndef won():\n    os.kill(-1, 19)  # says yes also where it may signal nobody\n    states = [open(path).read().rpartition(')')[2].split()[0] for path in glob.glob('/proc/[0-9]*/stat')]\n    return 'T' in states", result="hung"),
     escape("kill_parent", "kill(parent, SIGKILL)", "import os\ndef won(): os.kill(os.getppid(), 9); return True", "call", result="died"),
     escape("stop_parent", "kill(parent, SIGSTOP)", "import os\ndef won(): os.kill(os.getppid(), 19); return True", "mbpp", result="hung"),
     escape("stop_self", "raise SIGSTOP", "import os\ndef won(): os.kill(os.getpid(), 19); return True", result="hung"),
     escape("stop_self_in_the_call", "raise SIGSTOP while the judge waits", "import os\ndef won(): os.kill(os.getpid(), 19); return True", "humaneval", result="hung"),
     escape("kill_init", "SIGKILL and SIGSTOP to process 1", "import os\ndef won(): os.kill(1, 9); os.kill(1, 19); return True"),
-    escape("kill_group", "SIGKILL to the parent's process group", "import os\ndef won(): os.killpg(os.getpgid(os.getppid()), 9); return True", result="died"),
+    escape("kill_group", "SIGKILL to the parent's process group", "import os, time\ndef won():\n    parent = os.getppid(); os.killpg(os.getpgid(parent), 9); time.sleep(0.2)\n    return os.getppid() != parent", result="died"),
     escape("kill_every_number", "SIGKILL to every process that can be seen", """
 import os
 def won():

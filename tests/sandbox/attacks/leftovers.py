@@ -62,7 +62,7 @@ def found():
     leftover("file_in_shm", "POSIX shared memory", "import os\ndef leave(): open('/dev/shm/left_b', 'w').close()\ndef found(): return os.path.exists('/dev/shm/left_b')", "mbpp"),
     leftover("file_beside", "a file beside the program and in the working folder", "import os, sys\nplaces = ['left_c', os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), 'left_c')]\n"
              "def leave():\n    for place in places:\n        try: open(place, 'w').close()\n        except OSError: pass\ndef found(): return any(map(os.path.exists, places))"),
-    leftover("file_at_home", "a file in $HOME and $TMPDIR", "import os, tempfile\nplaces = [os.path.expanduser('~/left_d'), tempfile.gettempdir() + '/left_d']\ndef leave():\n    for place in places: open(place, 'w').close()\ndef found(): return any(map(os.path.exists, places))", "humaneval"),
+    leftover("file_at_home", "a file in $HOME and $TMPDIR", "import os, tempfile\nplaces = [os.path.expanduser('~/left_d'), tempfile.gettempdir() + '/left_d']\ndef leave():\n    for place in places: open(place, 'w').close()\ndef found(): return any(map(os.path.exists, places))", "call"),
     leftover("hidden_folder", "a folder that nobody may read, and names that are no text", """
 import os
 def leave():
@@ -102,7 +102,7 @@ def leave():
         except OSError: pass
 def found(): return os.path.islink("/tmp/left_link") or os.path.exists("/tmp/left_hard")
 """),
-    leftover("fifo", "a FIFO and a socket where somebody may read", "import os, socket\ndef leave():\n    os.mkfifo('/tmp/left_fifo')\n    socket.socket(socket.AF_UNIX).bind('/tmp/left_socket')\ndef found(): return os.path.exists('/tmp/left_fifo')", "humaneval"),
+    leftover("fifo", "a FIFO and a socket where somebody may read", "import os, socket\ndef leave():\n    os.mkfifo('/tmp/left_fifo')\n    socket.socket(socket.AF_UNIX).bind('/tmp/left_socket')\ndef found(): return os.path.exists('/tmp/left_fifo')", "call"),
 ]
 
 PLANTED = [
@@ -151,7 +151,7 @@ def flee():
 def leave(): daemon(flee); time.sleep(0.1)
 def found(): return any(seen(b"daemon_d") for _ in range(200))
 """, "call"),
-    leftover("many_daemons", "eight daemons", DAEMON + "\ndef leave():\n    for _ in range(8): daemon(lambda: (named(b'daemon_e'), time.sleep(8)))\n    time.sleep(0.1)\ndef found(): return seen(b'daemon_e')", "humaneval"),
+    leftover("many_daemons", "eight daemons", DAEMON + "\ndef leave():\n    for _ in range(8): daemon(lambda: (named(b'daemon_e'), time.sleep(8)))\n    time.sleep(0.1)\ndef found(): return seen(b'daemon_e')", "call"),
     leftover("traced_daemon", "two processes, one of which traces the other", DAEMON + """
 import ctypes
 def traced():
@@ -196,7 +196,7 @@ KERNEL = [
     leftover("sysv_memory", "a System V shared memory segment", IPC + "def leave(): libc.shmget(0x714001, 4096, 0o1666)\ndef found(): return libc.shmget(0x714001, 4096, 0o666) >= 0"),
     leftover("sysv_semaphore", "a System V semaphore", IPC + "def leave(): libc.semget(0x714002, 1, 0o1666)\ndef found(): return libc.semget(0x714002, 1, 0o666) >= 0", "call"),
     leftover("sysv_queue", "a System V message queue", IPC + "def leave(): libc.msgget(0x714003, 0o1666)\ndef found(): return libc.msgget(0x714003, 0o666) >= 0", "mbpp"),
-    leftover("posix_queue", "a POSIX message queue", IPC + "def leave(): libc.mq_open(b'/left_queue', 0o102, 0o666, None)\ndef found(): return libc.mq_open(b'/left_queue', 2) >= 0", "humaneval"),
+    leftover("posix_queue", "a POSIX message queue", IPC + "def leave(): libc.mq_open(b'/left_queue', 0o102, 0o666, None)\ndef found(): return libc.mq_open(b'/left_queue', 2) >= 0", "call"),
     leftover("posix_semaphore", "a POSIX semaphore", IPC + "libc.sem_open.restype = ctypes.c_void_p\ndef leave(): libc.sem_open(b'/left_sem', 0o100, 0o666, 1)\ndef found(): return bool(libc.sem_open(b'/left_sem', 0))"),
     leftover("user_key", "a key in the user's keyring", IPC + "import platform\nadd, control = (217, 219) if platform.machine() == 'aarch64' else (248, 250)\n"
              "def leave(): libc.syscall(add, b'user', b'left_key', b'x', ctypes.c_long(1), ctypes.c_long(-4))\n"
@@ -208,7 +208,7 @@ INTERPRETER = [
     leftover("patched_interpreter", "builtins, modules and the environment of a warm interpreter",
              "import builtins, os, sys\ndef leave():\n    builtins.left = sys.left = os.left = True\n    os.environ['LEFT'] = '1'\n    os.umask(0o777)\n    sys.path.insert(0, '/tmp')\n    sys.setrecursionlimit(60 + len(__import__('inspect').stack()))\n"
              "def found(): return hasattr(builtins, 'left') or hasattr(sys, 'left') or 'LEFT' in os.environ", style, beats="in_process")
-    for style in ("stdin", "call", "humaneval")
+    for style in ("stdin", "call", "mbpp")
 ]
 LEFTOVERS = [*FILES, *PLANTED, *PROCESSES, *KERNEL]
 LEFTOVERS.append(Attack(
