@@ -144,7 +144,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "next": next,
     "len": len,
     "item": operator.getitem,
-    "contains": operator.contains,
     "text": str,
 }
 
@@ -201,17 +200,25 @@ def _bytes(argument: Any, objects: Objects) -> bytes | None:
 
 
 class Remote:
-    """An object of the program: equal to itself alone; calls, attributes and items are asked of the program."""
+    """An object of the program: equal to itself alone; calls, attributes and items are asked of the program.
 
-    __slots__ = ("_number", "_other")
+    No question is asked whose answer, yes or no, a test would take for granted: `in` compares items here, and methods
+    are called only of objects that the test itself made (`Node(1)`), or where a test expects text it could be given
+    something whose every `startswith` is true.
+    """
+
+    __slots__ = ("_number", "_of_test", "_other")
     _number: int
+    _of_test: bool
     _other: Program
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return self._other.ask("call", self, arguments, named)
+        if not self._of_test:
+            raise TypeError("the program returned an object that is no plain data; a test does not call its methods")
+        return self._other.ask("call", self, arguments, named, of_test=self._number in self._other.classes)
 
     def __getattr__(self, name: str) -> Any:
-        return self._other.ask("get", self, (name,))
+        return self._other.ask("get", self, (name,), of_test=self._of_test)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._other.ask("set", self, (name, value))
@@ -228,9 +235,6 @@ class Remote:
     def __getitem__(self, key: Any) -> Any:
         return self._other.ask("item", self, (key,))
 
-    def __contains__(self, key: Any) -> Any:
-        return self._other.ask("contains", self, (key,))
-
     def __str__(self) -> str:
         return self._other.ask("text", self)
 
@@ -244,20 +248,31 @@ class Program:
     def __init__(self, channel: Messages) -> None:
         self._channel = channel
         self._remotes: dict[int, Remote] = {}
+        self.classes: set[int] = set()
+        """What the tests name in capitals: the tests' word that it is a class, not the program's."""
 
-    def remote(self, number: int) -> Remote:
+    def names(self, wanted: list[str]) -> dict[str, Any]:
+        """Those of the program's names that the tests use."""
+        found: dict[str, Any] = self.ask("names", None, wanted, of_test=True)
+        for name, value in found.items():
+            if type(value) is Remote and name[:1].isupper():
+                self.classes.add(_number_of(value))
+        return found
+
+    def remote(self, number: int, *, of_test: bool) -> Remote:
         if number not in self._remotes:
             made = object.__new__(Remote)
             object.__setattr__(made, "_number", number)
+            object.__setattr__(made, "_of_test", of_test)
             object.__setattr__(made, "_other", self)
             self._remotes[number] = made
         return self._remotes[number]
 
-    def ask(self, what: str, target: object, arguments: Any = (), named: Any = None) -> Any:
-        """Raises what the program raised, as the built-in exception nearest to it."""
+    def ask(self, what: str, target: object, arguments: Any = (), named: Any = None, *, of_test: bool = False) -> Any:
+        """Raises what the program raised, as the built-in exception nearest to it; CannotPass what cannot be asked."""
         request = plain.encode((what, target, tuple(arguments), dict(named or {})), _number_of)
         self._channel.write(b"C" + request)
-        reply: Any = plain.decode(self._channel.read(), self.remote)
+        reply: Any = plain.decode(self._channel.read(), lambda number: self.remote(number, of_test=of_test))
         if reply.__class__ is not tuple or len(reply) != 3:
             raise plain.PlainError("the program's reply is none")
         how, value, changed = reply
@@ -269,9 +284,13 @@ class Program:
         return value
 
 
+class CannotPass(Exception):
+    """A test gives the program what only the judge has, such as a function: nothing that the program did."""
+
+
 def _number_of(value: object) -> int:
     if type(value) is not Remote:
-        raise plain.PlainError(f"a test cannot pass {type(value).__name__} to the program")
+        raise CannotPass(f"a test cannot pass {type(value).__name__} to the program")
     return object.__getattribute__(value, "_number")
 
 
@@ -309,13 +328,14 @@ def judge(job: dict[str, Any], language: dict[str, Any]) -> NoReturn:
         parts = [compile(head[part], f"<{part}>", "exec", dont_inherit=True) for part in ("setup", "source")]
         exec(parts[0], namespace)  # noqa: S102 - the problem's own code, in the judge
         broken = False
-        namespace.update(Program(channel).ask("names", None, head["names"]))
+        namespace.update(Program(channel).names(head["names"]))
         exec(parts[1], namespace)  # noqa: S102
     except EOFError:
         python.leave(1)
     except BaseException as caught:  # noqa: BLE001 - test code says no by raising anything at all
         traceback.print_exc()
         error = describe(caught)
+        broken = broken or isinstance(caught, CannotPass)
     done = {"passed": error is None, "error": error, "judge_failed": broken}
     channel.write(b"D" + json.dumps(done).encode())
     python.leave(0)

@@ -170,16 +170,45 @@ def test_assertions(sandbox: DockerSandbox) -> None:
         assert result.error is not None and result.error.startswith(error), (source, result.error)
 
 
+LIAR = (
+    "class Yes:\n    def __getattr__(self, name): return lambda *a: True\n    def __contains__(self, x): return True\n"
+    "    def __eq__(self, other): return True\n    def __iter__(self): return iter([1])\n"
+    "def f(*a): return Yes()\nclass g:\n    def __new__(cls, *a): return Yes()\n"
+)
+LIES = [
+    "assert f().startswith('a')",
+    "assert 3 in f()",
+    "assert f() in [1, 2]",
+    "assert f() == 3",
+    "assert g(1).isupper()",
+    "assert f().real.is_integer()",
+]
+
+
+def test_an_object_that_says_yes_to_everything_passes_nothing(sandbox: DockerSandbox) -> None:
+    for source, result in zip(LIES, judge(sandbox, LIAR, [Assertions(s, ("f", "g")) for s in LIES]), strict=True):
+        assert (source, result.passed, result.judge_failed) == (source, False, False)
+
+
+def test_methods_of_objects_that_the_test_made(sandbox: DockerSandbox) -> None:
+    source = "class Node:\n    def __init__(self, v): self.v, self.left = v, None\n    def get(self): return self.v\n"
+    test = "root = Node(1)\nroot.left = Node(2)\nroot.left.left = Node(5)\nassert root.left.left.get() == 5"
+    (result,) = judge(sandbox, source, [Assertions(test, ("Node",))])
+    assert result.passed, result.error
+
+
 def test_test_code_that_is_broken(sandbox: DockerSandbox) -> None:
-    broken, setup, own = judge(
+    broken, setup, own, passes = judge(
         sandbox,
-        "def f(): return 1",
+        "def f(x=1): return 1",
         [
             Assertions("assert (", ("f",)),
             Assertions("assert f() == 1", ("f",), setup="1 / 0"),
             Assertions("assert twice(f()) == 2", ("f",), setup="def twice(x): return 2 * x"),
+            Assertions("assert f(lambda: 2) == 1", ("f",)),  # a function of the judge's stays in the judge
         ],
     )
+    assert passes.judge_failed
     assert broken.judge_failed and setup.judge_failed
     assert own.passed
 
