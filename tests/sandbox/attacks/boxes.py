@@ -18,8 +18,14 @@ def run_naive(image: str, jobs: Sequence[dict[str, Any]], box: Literal["plain", 
     """The result of every job by its id. `box` "open" lacks the isolation that escapes need to be without."""
     client = docker.from_env()
     container = client.api.create_container(
-        image, ["python3", "/naive.py", "/jobs.json", "/results.json"], user="0", entrypoint=[], labels=["rlvr.test"],
-        working_dir="/", network_disabled=True, host_config=_host(client, box),
+        image,
+        ["python3", "/naive.py", "/jobs.json", "/results.json"],
+        user="0",
+        entrypoint=[],
+        labels=["rlvr.test"],
+        working_dir="/",
+        network_disabled=True,
+        host_config=_host(client, box),
     )["Id"]
     try:
         client.api.put_archive(container, "/", _archive(jobs))
@@ -41,19 +47,33 @@ def run_naive(image: str, jobs: Sequence[dict[str, Any]], box: Literal["plain", 
 
 def _host(client: Any, box: str) -> dict[str, Any]:
     host = client.api.create_host_config(
-        network_mode="none", mem_limit="1500m", memswap_limit="1500m", pids_limit=1500, nano_cpus=2_000_000_000,
-        tmpfs={"/tmp": "size=600m,mode=1777", "/work": "size=300m,exec", "/run": "size=64m"}, shm_size="64m", ipc_mode="private",
+        network_mode="none",
+        mem_limit="1500m",
+        memswap_limit="1500m",
+        pids_limit=1500,
+        nano_cpus=2_000_000_000,
+        tmpfs={"/tmp": "size=600m,mode=1777", "/work": "size=300m,exec", "/run": "size=64m"},
+        shm_size="64m",
+        ipc_mode="private",
     )
     if box == "open":
         caps = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_NICE", "DAC_READ_SEARCH", "IPC_LOCK", "SYSLOG"]
-        host |= {"CapAdd": caps, "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"], "MaskedPaths": [], "ReadonlyPaths": []}
+        host |= {
+            "CapAdd": caps,
+            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
+            "MaskedPaths": [],
+            "ReadonlyPaths": [],
+        }
     return host
 
 
 def _archive(jobs: Sequence[dict[str, Any]]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in (("naive.py", Path(__file__).with_name("naive.py").read_bytes()), ("jobs.json", json.dumps(jobs).encode())):
+        for name, content in (
+            ("naive.py", Path(__file__).with_name("naive.py").read_bytes()),
+            ("jobs.json", json.dumps(jobs).encode()),
+        ):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
@@ -72,6 +92,9 @@ def _packages() -> Iterable[Path]:
 
 def job(name: str, runner: str, program: str, tests: Any, timeout_s: float) -> dict[str, Any]:
     return {
-        "id": name, "runner": runner, "tests": tests, "timeout_s": timeout_s,
+        "id": name,
+        "runner": runner,
+        "tests": tests,
+        "timeout_s": timeout_s,
         "program": base64.b64encode(program.encode("utf-8", "surrogatepass")).decode(),
     }

@@ -7,7 +7,15 @@ from rlvr.sandbox import DockerSandbox, Limits
 from rlvr.sandbox.images import default_tag
 
 LIMITS = Limits(
-    cpu_s=1.0, wall_factor=3.0, memory_mb=128, processes=16, file_mb=8, output_kb=256, disk_mb=16, inodes=512, open_files=64
+    cpu_s=1.0,
+    wall_factor=3.0,
+    memory_mb=128,
+    processes=16,
+    file_mb=8,
+    output_kb=256,
+    disk_mb=16,
+    inodes=512,
+    open_files=64,
 )
 
 

@@ -126,6 +126,7 @@ def framed_pipe(program, tests):
 
 def unit_test(program, tests):
     """A `unittest.TestCase` in the scorer's process."""
+
     class Case(unittest.TestCase):
         def test(self):
             scope = {"__name__": "__main__"}
@@ -324,7 +325,9 @@ def pipes_in_turn(program, tests):
     for source, text, want in cases(program, tests):
         Path("program.py").write_text(source)
         command = [sys.executable, "program.py"]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         child.stdin.write(text)
         child.stdin.close()
         got, _ = child.stdout.read(), child.stderr.read()
@@ -381,7 +384,9 @@ RUNNERS = {
     "in_process_all": lambda p, t: in_process(p, t, "all([{got} == {want}])"),
     "in_process_json": lambda p, t: in_process(p, t, "json.dumps({got}) == json.dumps({want})"),
     "in_process_close": lambda p, t: in_process(p, t, "math.isclose(float({got}), float({want}))"),
-    "in_process_instance": lambda p, t: in_process(p, t, "[g for g in [{got}] if isinstance(g, type(want)) and g == want]"),
+    "in_process_instance": lambda p, t: in_process(
+        p, t, "[g for g in [{got}] if isinstance(g, type(want)) and g == want]"
+    ),
     "in_process_list": lambda p, t: in_process(p, t, "list({got}) == [{want}]"),
     "in_process_sorted": lambda p, t: in_process(p, t, "sorted([{got}]) == sorted([{want}])"),
     "forgiving": forgiving,
@@ -444,8 +449,12 @@ def result_of(job):
     path.write_text(json.dumps(job))
     before = set(Path("/tmp").iterdir())
     child = subprocess.Popen(
-        [sys.executable, "-I", __file__, "judge", path], cwd=folder, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if not job.get("loud") else None,
+        [sys.executable, "-I", __file__, "judge", path],
+        cwd=folder,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if not job.get("loud") else None,
         env={"HOME": f"{folder}/home", "PATH": os.environ["PATH"], "PYTHONPATH": "/site"},
     )
     result = wait_for(child, time.monotonic() + job["timeout_s"])

@@ -17,7 +17,9 @@ from .table import ATTACKS, COMPILED
 CASES = [(attack, style) for attack in ATTACKS for style in attack.programs]
 
 
-def verdict(sandbox: DockerSandbox, attack: Attack, style: Style, source: str, turn: str, language: str = "python") -> Verdict:
+def verdict(
+    sandbox: DockerSandbox, attack: Attack, style: Style, source: str, turn: str, language: str = "python"
+) -> Verdict:
     """`turn` keeps the verdict of one judgement from being remembered for another."""
     comment = {"python": "#", "cpp": "//"}[language]
     completion = Completion(f"```{language}\n{source}\n{comment} {turn}\n```")

@@ -30,7 +30,9 @@ try: sys.stdout.getvalue = Yes
 except AttributeError: pass
 """
 
-FRAMES = SEARCH + """
+FRAMES = (
+    SEARCH
+    + """
 import sys
 def steal(a, b):
     frame = sys._getframe()
@@ -40,8 +42,11 @@ def steal(a, b):
         frame = frame.f_back
     return 0
 """
+)
 
-MEMORY = SEARCH + """
+MEMORY = (
+    SEARCH
+    + """
 import os
 def parents():
     pid = os.getppid()
@@ -67,6 +72,7 @@ def steal(a, b):
         if found: return found
     return 0
 """
+)
 
 MARKERS = """
 import os
@@ -86,11 +92,14 @@ json.dumps = json.loads = lambda *args, **keywords: "same"
 math.isclose = operator.eq = lambda *args, **keywords: True
 """
 
-GARBAGE = SEARCH + """
+GARBAGE = (
+    SEARCH
+    + """
 import gc
 def steal(a, b):
     return among((o for o in gc.get_objects() if type(o) in (list, dict, tuple)), a, b)
 """
+)
 
 FRAMES_ON_DESCRIPTORS = """
 import json, os, pickle, struct
@@ -104,7 +113,9 @@ for body in bodies:
 os._exit(0)
 """
 
-OWN_SOURCE = SEARCH + """
+OWN_SOURCE = (
+    SEARCH
+    + """
 import glob, sys
 def texts():
     for path in [*sys.argv, __file__ if "__file__" in globals() else "", *glob.glob("/proc/*/cmdline"),
@@ -114,6 +125,7 @@ def texts():
 def steal(a, b):
     return among(texts(), a, b)
 """
+)
 
 EXCEPTHOOK = """
 import os, sys, threading
@@ -155,12 +167,14 @@ TRICKS = [
     everywhere("stack_frames", "expected outputs read from the callers' frames", FRAMES, "steal(a, b)", ["in_process"]),
     everywhere("parents_memory", "expected outputs read from /proc/PPID/mem", MEMORY, "steal(a, b)", ["outside"]),
     everywhere("success_markers", "the markers of well-known harnesses, printed", MARKERS, "0", ["marker"]),
-    everywhere("exit_zero", "sys.exit(0) before any test", "import sys\nsys.exit(0)", "0", ["exit_code", "environment"]),
-    everywhere("hard_exit_zero", "os._exit(0) before any test", "import os\nos._exit(0)", "0", ["exit_code"]),
-    everywhere("first_line_only", "only the first line is right", "", "str(a + b) + chr(10) + 'no'", ["first_line"], OWN_LINE),
     everywhere(
-        "big_integers", "right only as a float", "", "2 ** 53 if a == 3 else 2 ** 60", ["floats"], BIG
+        "exit_zero", "sys.exit(0) before any test", "import sys\nsys.exit(0)", "0", ["exit_code", "environment"]
     ),
+    everywhere("hard_exit_zero", "os._exit(0) before any test", "import os\nos._exit(0)", "0", ["exit_code"]),
+    everywhere(
+        "first_line_only", "only the first line is right", "", "str(a + b) + chr(10) + 'no'", ["first_line"], OWN_LINE
+    ),
+    everywhere("big_integers", "right only as a float", "", "2 ** 53 if a == 3 else 2 ** 60", ["floats"], BIG),
     everywhere(
         "patched_builtins",
         "all, isinstance, json and math.isclose always agree",
