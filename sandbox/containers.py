@@ -279,6 +279,7 @@ def _host_config(api: Any, limits: Limits, runtime: str | None) -> Any:
         tmpfs={
             "/tmp": f"rw,exec,nosuid,nodev,size={limits.disk_mb}m,{nodes}",
             "/dev/shm": f"rw,noexec,nosuid,nodev,size={_SHM_MB}m,{nodes}",
+            "/dev/mqueue": "ro,noexec,nosuid,nodev,size=4k,nr_inodes=1,mode=0555",  # the engine mounts one for all
             "/box": f"rw,exec,nosuid,nodev,size={_BOX_MB}m,nr_inodes=64,mode=0755",
         },
         ulimits=[Ulimit(name="stack", soft=stack, hard=stack), Ulimit(name="core", soft=0, hard=0)],

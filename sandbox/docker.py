@@ -85,7 +85,7 @@ class DockerSandbox:
         with self._started()[1].taken(judge_limits(limits)) as seat:
             try:
                 seat.worker.send(b"J", judge_head(limits, "check"), body)
-                reply = reply_of(seat.worker.next_frame(limits.wall_s)[2])
+                reply = reply_of(seat.worker.next_frame(judge_limits(limits).wall_s + limits.wall_s)[2])
             except WorkerDied as death:
                 return CallResult(RunResult("memory_limit" if death.out_of_memory else "signal", signal=9))
             seat.whole = True

@@ -18,7 +18,7 @@ _MAX_EXCHANGES = 1_000_000
 
 def judge_limits(limits: Limits) -> Limits:
     """The judge waits for the program, so it has more time than that; its memory holds what the program sends."""
-    return replace(limits, cpu_s=limits.cpu_s + 10.0, memory_mb=max(limits.memory_mb, 512))
+    return replace(limits, cpu_s=limits.cpu_s + 2.0, memory_mb=max(limits.memory_mb, 512))
 
 
 def judge_head(limits: Limits, do: str, *, contained: bool = True) -> dict[str, Any]:

@@ -62,8 +62,8 @@ def become_job(jobs: socket.socket, take: int, config: dict[str, Any]) -> NoRetu
         os._exit(0)  # the runner is gone
     if not text:
         os._exit(0)
-    jobs.send(b"taken")
     os.write(take, b"t")
+    jobs.send(b"taken")  # only now may it be killed: before, it would leave no successor
     fds = array.array("i")
     fds.frombytes(rights[0][2])
     job = json.loads(text)

@@ -278,7 +278,9 @@ class Program:
         how, value, changed = reply
         if how == "error":
             raise value if isinstance(value, Exception) else Exception(f"the program ended: {describe(value)}")
-        effects: dict[int, Any] = changed or {}
+        # What changes its arguments and returns None, as `list.sort` does, is meant to. What returns a value might
+        # change what it is compared with: `assert f(xs) == sorted(xs)`.
+        effects: dict[int, Any] = (changed or {}) if value is None else {}
         for place, argument in effects.items():
             _become(arguments[place], argument)
         return value

@@ -48,6 +48,7 @@ class Runner:
         self.outbox = bytearray()
         self.waiting: deque[tuple[int, bytes, bytes]] = deque()
         self.early: list[tuple[int, bytes, bytes]] = []  # messages for jobs that wait
+        self.spares: deque[int] = deque()
         self.unheard = 0  # spare processes that have a job and did not say so yet
         self.job: Job | None = None
         self.language: dict[str, Any] = {}
@@ -176,7 +177,9 @@ class Runner:
 
     def _start(self, number: int, head: dict[str, Any], raw: bytes) -> None:
         self.hear_spare()
-        pid = int(self.jobs.recv(64))
+        while not self.spares:
+            self._hear()
+        pid = self.spares.popleft()
         uid = self._uid()
         self.job = Job(self, number, pid, uid, head, raw)
         assignment = {
@@ -207,8 +210,15 @@ class Runner:
     def hear_spare(self) -> None:
         """Wait until the process with the current job has taken it: killed before, it would leave no successor."""
         while self.unheard:
-            self.jobs.recv(64)
+            self._hear()
+
+    def _hear(self) -> None:
+        """One word of a spare process: its pid when it is ready, or that it took a job and sent for its successor."""
+        word = self.jobs.recv(64)
+        if word == b"taken":
             self.unheard -= 1
+        else:
+            self.spares.append(int(word))
 
     def _uid(self) -> int:
         self.turn = self.turn % _UIDS + 1

@@ -9,25 +9,25 @@ import pytest
 from rlvr.sandbox import DockerSandbox, SandboxUnavailable
 
 
-def why_not(sandbox: DockerSandbox) -> str | None:
-    """What is missing, None when nothing is."""
+def require(sandbox: DockerSandbox) -> None:
+    """Skip, or in CI fail, where there is no engine or no image."""
     try:
         sandbox.describe()
     except SandboxUnavailable as error:
-        return str(error)
-    return None
+        missing = str(error)
+    else:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()  # docker-py leaks the socket that did not connect
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"Docker tests must run in CI: {missing}")
+    pytest.skip(f"no Docker sandbox here: {missing}")
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[DockerSandbox]:
     """Two workers with the default limits."""
     with DockerSandbox(workers=2) as docker:
-        missing = why_not(docker)
-        if missing is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                gc.collect()  # docker-py leaks the socket that did not connect
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"Docker tests must run in CI: {missing}")
-            pytest.skip(f"no Docker sandbox here: {missing}")
+        require(docker)
         yield docker

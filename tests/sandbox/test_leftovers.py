@@ -70,12 +70,12 @@ def test_soak(sandbox: DockerSandbox) -> None:
     own = DockerSandbox(workers=1, limits=limits)
     memory = list[int]()
     with own:
-        for number in range(int(os.environ.get("SOAK", "400"))):
+        for number in range(int(os.environ.get("SOAK", "500"))):
             source, outcomes = ROUND[number % len(ROUND)]
             with own.open(Program(source)) as session:
                 (result,) = session.run([b"x"])
             assert result.outcome in outcomes, (source, result)
-            if number in (100, 399) or number % 5000 == 4999:
+            if number in (100, 499) or number % 5000 == 4999:
                 (container,) = [c for c in containers_of(client, os.getpid()) if c not in others(client, own)]
                 stats = client.api.stats(container, stream=False)
                 memory.append(stats["memory_stats"]["usage"])

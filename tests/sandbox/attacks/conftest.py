@@ -6,6 +6,8 @@ import pytest
 from rlvr.sandbox import DockerSandbox, Limits
 from rlvr.sandbox.images import default_tag
 
+from ..conftest import require
+
 LIMITS = Limits(
     cpu_s=1.0,
     wall_factor=3.0,
@@ -21,6 +23,8 @@ LIMITS = Limits(
 
 @pytest.fixture(scope="session")
 def box_image() -> str:
+    with DockerSandbox(workers=1) as docker:
+        require(docker)
     return default_tag()
 
 

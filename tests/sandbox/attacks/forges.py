@@ -314,7 +314,7 @@ def contents():
             except OSError: pass
 """,
         "among(contents(), a, b)",
-        dict.fromkeys(("stdin", "call", "mbpp", "humaneval", "checker"), ["inherited"]),
+        {style: ["inherited"] for style in ("stdin", "call", "mbpp", "humaneval", "checker")},
     ),
     forge(
         "environments",

@@ -261,7 +261,7 @@ def late_open(program, tests):
         sys.stdin = io.StringIO(text)
         with redirect_stdout(io.StringIO()) as out:
             exec(program, {"__name__": "__main__"})
-        if out.getvalue() != open("expected.txt").read():
+        if out.getvalue() != Path("expected.txt").read_text():
             return False
     return True
 
