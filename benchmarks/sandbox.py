@@ -190,9 +190,7 @@ def rounds(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                     "subprocess 1": timed(plain, sources, 1, children_s),
                     "sandbox 2": timed(ours, sources, 2, cpu),
                     "subprocess 2": timed(plain, sources, 2, children_s),
-                    "docker exec": timed(
-                        partial(by_docker, ["docker", "exec", "-i", kept]), sources[:FEW], 1, children_s
-                    ),
+                    "docker exec": timed(execute, sources[:FEW], 1, children_s),
                     "docker run": timed(run, sources[:FEW], 1, children_s),
                     "overhead": overheads(ours, sources),
                     "overhead plain": overheads(plain, sources),

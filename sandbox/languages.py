@@ -15,7 +15,7 @@ class Language:
     name: str
     file: str
     made: str
-    """What the compiler leaves; the source file where there is no compiler."""
+    """What the compiler leaves."""
     compile: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -48,6 +48,7 @@ LANGUAGES: Mapping[str, Language] = {
             name="javascript",
             file="solution.js",
             made="solution.js",
+            compile=("sh", "-c", "node --check {box}/solution.js && cp {box}/solution.js ."),
             run=("node", "--stack-size=50000", "{box}/solution.js"),
             needs=("node",),
             fences=("javascript", "js", "node"),

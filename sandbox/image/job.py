@@ -286,9 +286,11 @@ class Job:
             return self.killed
         if used > self.limits["cpu_s"]:
             return "cpu_limit"
-        if not self._exited():
-            assert self.status is not None
-            return "cpu_limit" if os.WTERMSIG(self.status) == signal.SIGXCPU else "signal"
         if self.status == 0:
             return "ok"
-        return "memory_limit" if any(word in stderr[-4096:] for word in _OUT_OF_MEMORY) else "exit"
+        if any(word in stderr[-4096:] for word in _OUT_OF_MEMORY):
+            return "memory_limit"
+        if self._exited():
+            return "exit"
+        assert self.status is not None
+        return "cpu_limit" if os.WTERMSIG(self.status) == signal.SIGXCPU else "signal"
