@@ -128,4 +128,5 @@ class _Conversation:
 
 def _last_line(run: RunResult) -> str:
     lines = run.stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:2_000] if lines and run.outcome == "exit" else f"the program ended: {run.outcome}"
+    said = lines and run.outcome in ("exit", "compile_error")
+    return lines[-1][:2_000] if said else f"the program ended: {run.outcome}"

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from . import plain
@@ -81,7 +81,16 @@ class WorkerSession:
         self._seat = seat
         self._head = {"limits": job_limits(limits, contained)}
         self._busy = False
-        self.compiled = self._compile_twice()
+        self._compiled = self._compile_twice()
+
+    @property
+    def compiled(self) -> RunResult:
+        """See `Session.compiled`."""
+        if self._compiled is None:
+            limits = compiler_limits(self.limits, self.contained)
+            ((result, _),) = self.each({"do": "compile", "limits": limits}, [b""])
+            self._compiled = _compile_result(result)
+        return self._compiled
 
     @property
     def worker(self) -> Worker:
@@ -101,8 +110,9 @@ class WorkerSession:
 
     def each(self, head: Mapping[str, Any], bodies: Iterable[bytes]) -> Iterator[Reply]:
         """One job for each body, a few of them sent ahead."""
-        if self.compiled.outcome != "ok":
-            raise ValueError("the program does not compile")
+        if self._compiled is not None and self._compiled.outcome != "ok":
+            yield from ((self._compiled, None) for _ in bodies)
+            return
         waiting: deque[tuple[int, bytes]] = deque()
         bodies = iter(bodies)
         more = True
@@ -161,7 +171,7 @@ class WorkerSession:
         self._seat.replace()
         self._compile()
 
-    def _compile_twice(self) -> RunResult:
+    def _compile_twice(self) -> RunResult | None:
         try:
             return self._compile()
         except WorkerDied as death:
@@ -175,7 +185,8 @@ class WorkerSession:
             self._seat.replace()
             return RunResult("compile_error", stderr=f"the compiler ended the container: {death}".encode(), signal=9)
 
-    def _compile(self) -> RunResult:
+    def _compile(self) -> RunResult | None:
+        """How it went; None for Python, whose text the first process compiles that runs it."""
         language = LANGUAGES.get(self.program.language)
         if language is None:
             raise MissingLanguage(f"{self.program.language!r} is none of the languages {', '.join(LANGUAGES)}")
@@ -189,17 +200,18 @@ class WorkerSession:
                 f"the sandbox image has no {answer['needs']}, which {language.name} needs: "
                 "build one from a base that has it with `rlvr sandbox build --base IMAGE`"
             )
-        result, _ = reply_of(body)
-        if result.outcome == "ok":
-            return result
-        words = result.stderr or result.stdout or result.outcome.encode()
-        return RunResult("compile_error", result.stdout, words, result.exit_status, result.signal, result.cpu_s,
-                         result.wall_s, result.memory_mb)  # fmt: skip
+        return None if answer["outcome"] == "unknown" else _compile_result(reply_of(body)[0])
 
     def python_only(self) -> None:
         """Raises ValueError for a program in another language."""
         if self.program.language != "python":
             raise ValueError(f"calls and assertions need a Python program, not {self.program.language}")
+
+
+def _compile_result(result: RunResult) -> RunResult:
+    if result.outcome == "ok":
+        return result
+    return replace(result, outcome="compile_error", stderr=result.stderr or result.stdout or result.outcome.encode())
 
 
 def _language_head(language: Language) -> dict[str, Any]:

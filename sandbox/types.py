@@ -120,10 +120,15 @@ class MissingLanguage(SandboxUnavailable):
 
 
 class Session(Protocol):
-    """One program, compiled once on one worker; every run is a fresh process that sees nothing of the others."""
+    """One program, compiled once on one worker; every run is a fresh process that sees nothing of the others.
 
-    compiled: RunResult
-    """Outcome "compile_error" (the compiler's words in `stderr`) or "ok"; no run is possible after an error."""
+    Every run, call and judgement of a program that does not compile has the outcome "compile_error".
+    """
+
+    @property
+    def compiled(self) -> RunResult:
+        """Outcome "compile_error" (the compiler's words in `stderr`) or "ok". Nothing needs to ask before a run."""
+        ...
 
     def run(self, stdins: Iterable[bytes]) -> Iterator[RunResult]:
         """Run once per standard input, in order, streamed; a caller that stops iterating stops the rest."""

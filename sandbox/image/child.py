@@ -148,11 +148,13 @@ def _do(job: dict[str, Any]) -> NoReturn:
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     python.fresh_streams()
-    if do == "run":
-        os.close(3)
-        python.run(job["box"], language, main)
+    if job["compiles"]:
+        job["code"] = python.compile_first(3, job["box"], language)
     if do == "compile":
-        python.compile_to(3, job["box"], language)
+        python.leave(0)
+    if do == "run":
+        os.closerange(3, 4)
+        python.run(python.code_of(job), main)
     conversation.ACTIONS[do](job, language)
 
 

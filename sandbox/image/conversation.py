@@ -55,9 +55,9 @@ def _module(name: str, path: str, preset: dict[str, Any] | None = None) -> dict[
     return module.__dict__
 
 
-def _load(job: dict[str, Any], language: dict[str, Any], preset: dict[str, Any] | None) -> dict[str, Any]:
+def _load(job: dict[str, Any], preset: dict[str, Any] | None) -> dict[str, Any]:
     """The program's names; it ends the process as it would end the interpreter."""
-    code = python.code_of(job["box"], language)
+    code = python.code_of(job)
     namespace = _module("solution", code.co_filename, preset)
     status = python.attempt(code, namespace)
     if status:
@@ -95,7 +95,7 @@ def call(job: dict[str, Any], language: dict[str, Any]) -> NoReturn:
     """Call one function of the program."""
     channel = Messages(3)
     head, data = split(channel.read())
-    namespace = _load(job, language, PRESET)
+    namespace = _load(job, PRESET)
     _answer(channel, lambda: _find(namespace, head["function"])(*plain.decode(data)))
 
 
@@ -153,7 +153,7 @@ def serve(job: dict[str, Any], language: dict[str, Any]) -> NoReturn:
     channel = Messages(3)
     channel.read()
     objects = Objects()
-    namespace = _load(job, language, None)
+    namespace = _load(job, None)
     while True:
         try:
             request = channel.read()

@@ -78,6 +78,10 @@ class Messages:
     def close(self) -> None:
         self._socket.close()
 
+    def release(self) -> None:
+        """Leave the descriptor open, for whoever reads or writes it next."""
+        self._socket.detach()
+
     def _exactly(self, length: int) -> bytes:
         data = bytearray()
         while len(data) < length:

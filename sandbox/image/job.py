@@ -29,6 +29,9 @@ class Job:
 
     def __init__(self, runner: Runner, number: int, pid: int, uid: int, head: dict[str, Any], raw: bytes) -> None:
         self.runner, self.number, self.pid, self.uid, self.do = runner, number, pid, uid, head["do"]
+        self.compiles = runner.compiles(self.do)
+        """Whether this process compiles the program, a text of Python's, before it runs it."""
+        self.compile_failed = False
         self.limits = head["limits"]
         self.killed: str | None = None
         self.status: int | None = None
@@ -47,7 +50,7 @@ class Job:
         self._said = bytearray(LENGTH.pack(len(raw)) + raw if talks else b"")
         self._heard = bytearray()
         self.made: bytes | None = None
-        self._open_pipes(talks)
+        self._open_pipes(talks or self.compiles)
 
     def _open_pipes(self, talks: bool) -> None:
         nothing = self.runner.nothing
@@ -181,11 +184,19 @@ class Job:
                 break
             body = bytes(self._heard[LENGTH.size : LENGTH.size + length])
             del self._heard[: LENGTH.size + length]
-            if self.do in ("serve", "judge"):
+            if self.compiles:
+                self._compiled(body)
+            elif self.do in ("serve", "judge"):
                 self.runner.send(pack(self.number, b"M", None, body))
             elif self.made is None:
                 self.made = body
         return True
+
+    def _compiled(self, code: bytes) -> None:
+        """The first message of a process that compiles: nothing of the program has run yet."""
+        self.compiles, self.compile_failed = False, not code
+        if code:
+            sweep.write(os.path.join(self.runner.box, self.runner.language["made"]), code)
 
     # limits
 
@@ -271,11 +282,8 @@ class Job:
             return
         while self._hear():
             pass
-        target = os.path.join(self.runner.box, language["made"])
-        if self.made is not None:
-            sweep.write(target, self.made)
-            self.made = None
-        elif language["compile"]:
+        if language["compile"]:
+            target = os.path.join(self.runner.box, language["made"])
             made = os.path.join(self.runner.cwd(), language["made"])
             sweep.keep(self.uid if self.runner.contained else None, made, target, self.limits["file_mb"] << 20)
 
@@ -286,6 +294,8 @@ class Job:
             return self.killed
         if used > self.limits["cpu_s"]:
             return "cpu_limit"
+        if self.compile_failed:
+            return "compile_error"
         if self.status == 0:
             return "ok"
         if any(word in stderr[-4096:] for word in _OUT_OF_MEMORY):

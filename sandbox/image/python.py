@@ -29,15 +29,21 @@ def fresh_streams() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def compile_to(channel: int, box: str, language: dict[str, Any]) -> NoReturn:
-    """Compile the program and send the code; what is wrong with it goes to standard error, as Python says it."""
+def compile_first(channel: int, box: str, language: dict[str, Any]) -> types.CodeType:
+    """Compile the program and send the code, for the processes after this one, before any of it runs.
+
+    What is wrong with it goes to standard error, as Python says it, and ends the process.
+    """
+    messages = Messages(channel)
     try:
         code = load(os.path.join(box, language["file"]))
     except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
         traceback.print_exception(type(error), error, None)
+        messages.write(b"")
         leave(1)
-    Messages(channel).write(marshal.dumps(code))
-    leave(0)
+    messages.write(marshal.dumps(code))
+    messages.release()
+    return code
 
 
 def load(path: str) -> types.CodeType:
@@ -46,15 +52,17 @@ def load(path: str) -> types.CodeType:
     return compile(source, path, "exec", dont_inherit=True)
 
 
-def code_of(box: str, language: dict[str, Any]) -> types.CodeType:
-    """What `compile_to` compiled."""
-    with open(os.path.join(box, language["made"]), "rb") as file:
+def code_of(job: dict[str, Any]) -> types.CodeType:
+    """What `compile_first` compiled, here or in a process before."""
+    if "code" in job:
+        return job["code"]
+    language: dict[str, str] = job["language"]
+    with open(os.path.join(job["box"], language["made"]), "rb") as file:
         return marshal.loads(file.read())
 
 
-def run(box: str, language: dict[str, Any], main: types.ModuleType) -> NoReturn:
+def run(code: types.CodeType, main: types.ModuleType) -> NoReturn:
     """Run it as `__main__`, and end as the interpreter does."""
-    code = code_of(box, language)
     main.__dict__.update(__file__=code.co_filename, __builtins__=sys.modules["builtins"])
     vars(main)["__annotations__"] = {}
     finish(attempt(code, main.__dict__))

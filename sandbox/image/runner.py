@@ -165,7 +165,10 @@ class Runner:
     # jobs
 
     def _open(self, number: int, head: dict[str, Any], source: bytes) -> None:
-        """A new program: the old one's files go, its source is written, and the compiler is the first job."""
+        """A new program: the old one's files go, its source is written, and its compiler is the first job.
+
+        Python's text is compiled by the first process that runs it.
+        """
         sweep.empty(self.box)
         self.language = head["language"]
         found = sweep.which(self.language["needs"], head["limits"].get("path"))
@@ -173,7 +176,16 @@ class Runner:
             self.send(pack(number, b"R", {"outcome": "missing", "needs": found}))
             return
         sweep.write(os.path.join(self.box, self.language["file"]), source)
-        self._start(number, dict(head, do="compile"), b"")
+        if self.language["compile"]:
+            self._start(number, dict(head, do="compile"), b"")
+        else:
+            self.send(pack(number, b"R", {"outcome": "unknown"}))
+
+    def compiles(self, do: str) -> bool:
+        """Whether a process that does this has to compile the program first."""
+        if do not in ("run", "call", "serve", "compile") or self.language["compile"]:
+            return False
+        return not os.path.exists(os.path.join(self.box, self.language["made"]))
 
     def _start(self, number: int, head: dict[str, Any], raw: bytes) -> None:
         self.hear_spare()
@@ -185,6 +197,7 @@ class Runner:
         assignment = {
             "uid": uid,
             "do": head["do"],
+            "compiles": self.job.compiles,
             "limits": head["limits"],
             "language": self.language,
             "cwd": self.cwd(),

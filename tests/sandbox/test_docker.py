@@ -101,8 +101,13 @@ def test_a_syntax_error_is_a_compile_error(sandbox: DockerSandbox) -> None:
     with sandbox.open(Program("x = (")) as session:
         assert session.compiled.outcome == "compile_error"
         assert b"SyntaxError" in session.compiled.stderr
-        with pytest.raises(ValueError, match="does not compile"):
-            next(session.run([b""]))
+        assert [run.outcome for run in session.run([b"", b""])] == ["compile_error"] * 2
+    with sandbox.open(Program("x = (")) as session:  # not asked before
+        (run,) = session.run([b""])
+        (called,) = session.call([Call("f")])
+        (judged,) = session.judge([Assertions("assert f() == 1", ("f",))])
+    assert run.outcome == called.run.outcome == judged.run.outcome == "compile_error"
+    assert b"SyntaxError" in run.stderr and not judged.passed
 
 
 def test_results_stream_in_order_and_stopping_stops_the_rest(sandbox: DockerSandbox) -> None:

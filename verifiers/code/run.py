@@ -10,6 +10,7 @@ from .shapes import AssertionTests, CallTests, StreamTests, Tests
 
 TIME_OUTS = frozenset({"cpu_limit", "wall_limit"})
 _LIMITS = TIME_OUTS | {"memory_limit", "output_limit"}
+_STOPS = _LIMITS | {"compile_error"}
 _LONGEST = 200  # characters of an error in a detail
 
 
@@ -63,7 +64,7 @@ def _stream_result(sandbox: Sandbox, tests: StreamTests, number: int, run: RunRe
 
 
 def _call_result(sandbox: Sandbox, tests: CallTests, number: int, called: CallResult, limits: Limits | None) -> Tested:
-    if called.run.outcome in _LIMITS:
+    if called.run.outcome in _STOPS:
         return _stopped(called.run)
     if called.error is not None:
         return Tested("exception", _short(called.error))
@@ -93,7 +94,7 @@ def _check(sandbox: Sandbox, checker: str, arguments: tuple[object, ...], limits
 
 
 def _assertions_result(tests: AssertionTests, number: int, judged: AssertionsResult) -> Tested:
-    if judged.run.outcome in _LIMITS:
+    if judged.run.outcome in _STOPS:
         return _stopped(judged.run)
     if judged.judge_failed:
         return Tested("tests_broken", _short(judged.error or "the judge ended before the tests"))
@@ -114,6 +115,8 @@ def _assertions_result(tests: AssertionTests, number: int, judged: AssertionsRes
 def _stopped(run: RunResult) -> Tested:
     """A run that did not end well."""
     said = last_line(run.stderr)
+    if run.outcome == "compile_error":
+        return Tested(run.outcome, said)
     if run.outcome in _LIMITS:
         cost = f"{run.cpu_s:.1f} s of CPU time, {run.wall_s:.1f} s, {run.memory_mb:.0f} MB"
         return Tested(run.outcome, cost if run.outcome != "memory_limit" or not said else f"{cost}: {said}")

@@ -12,7 +12,7 @@ from ..types import Completion, Problem, Status, Verdict, correct, not_judged, w
 from .assemble import assemble
 from .block import find_program
 from .memory import Gate, memory_of
-from .run import TIME_OUTS, Tested, last_line, run_tests
+from .run import TIME_OUTS, Tested, run_tests
 from .shapes import AssertionTests, StreamTests, Tests, read_tests
 
 Mode = Literal["all", "fraction"]
@@ -144,8 +144,6 @@ class _Trial:
         """The results of tests `start` to `stop` - 1, and the one after them that ran out of time, to be retried."""
         results: list[Tested] = []
         with self.sandbox.open(self.program, self.limits) as session:
-            if session.compiled.outcome != "ok":
-                return [Tested("compile_error", last_line(session.compiled.stderr))], None
             for result in run_tests(self.sandbox, session, self.tests, start, stop, self.limits):
                 if retries and result.reason in TIME_OUTS:
                     return results, result

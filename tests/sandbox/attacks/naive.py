@@ -261,7 +261,7 @@ def late_open(program, tests):
         sys.stdin = io.StringIO(text)
         with redirect_stdout(io.StringIO()) as out:
             exec(program, {"__name__": "__main__"})
-        if out.getvalue() != Path("expected.txt").read_text():
+        if out.getvalue() != open("expected.txt").read():  # noqa: SIM115 - what the attack patches
             return False
     return True
 
@@ -273,7 +273,7 @@ def files(program, tests):
             Path(name).write_text(content)
         with open("input.txt") as source, open("output.txt", "w") as target:
             subprocess.run([sys.executable, "program.py"], stdin=source, stdout=target, check=False)
-        if Path("output.txt").read_text() != Path("expected.txt").read_text():
+        if Path("output.txt").read_text() != open("expected.txt").read():  # noqa: SIM115 - what the attack patches
             return False
     return True
 
