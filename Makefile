@@ -26,6 +26,9 @@ soak: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/score_dump.py
+	$(BIN)/python benchmarks/math_accuracy.py
+	$(BIN)/python benchmarks/math_speed.py
+	$(BIN)/python benchmarks/hostile_math.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -13,15 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from math_speed import caches
 from rlvr.verifiers import Completion, Problem, Verdict, verify_math
-from rlvr.verifiers.math import algebra, compare, exact, normalize, number, parse
+from rlvr.verifiers.math import compare
 
 CASES = Path(__file__).parents[1] / "tests" / "cases" / "hostile_math.jsonl"
 LIMIT_MS = 100
-CACHED: list[Any] = [
-    algebra.normal_form, exact._small_factors, normalize.canonical, normalize.text_key, number.read_number,
-    parse._parse_short,
-]  # fmt: skip
 
 
 def expand(side: Any) -> str:
@@ -46,11 +43,12 @@ def main(worst: int) -> None:
         return verify_math(Problem("1", answer=pair[0]), Completion(pair[1]))
 
     judge(("1", r"\boxed{\sin 1}"))
+    clear = list(caches())
     times: list[float] = []
     verdicts: list[Verdict] = []
     for pair in pairs:
-        for cached in CACHED:
-            cached.cache_clear()
+        for empty_one in clear:
+            empty_one()
         start = time.perf_counter()
         verdicts.append(judge(pair))
         times.append((time.perf_counter() - start) * 1000)

@@ -1,10 +1,10 @@
 """Which column holds what: found by the usual names, said to the user, overridden by options."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import blake2b
 from math import isfinite
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from ..verifiers.types import Completion, Problem
 from .errors import BadRow
@@ -29,14 +29,13 @@ Shape = Literal["text", "list", "chat"]
 Picks = Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One completion of one problem. `own` holds the input's own columns, with what belongs to this sample alone."""
 
     problem: Problem
     completion: Completion
-    index: int | None
-    """The sample's number where the row gives one."""
+    number: int | None
+    """Which of the problem's samples it is, where the row gives one."""
     own: Row
     name: str
     line: int
@@ -73,16 +72,15 @@ class RowReader:
         parallel = _parallel(row, picks, len(items)) if shape == "list" else []
         given = row.get("sample")
         for position, item in enumerate(items):
-            own = {**row, **{name: row[name][position] for name in parallel}}
+            own = row | {name: row[name][position] for name in parallel}
             if shape == "list":
                 own[column] = cast(list[object], row[column])[position]
             numbered = isinstance(given, int) and not isinstance(given, bool) and shape != "list"
             index = given if numbered else None
-            sourced = _value(own, picks["source"])
-            source = sourced if isinstance(sourced, str) else None
+            source = _value(own, picks["source"])
             finished = _finished(own, picks) if item.finished is None else item.finished
             yield Sample(
-                Problem(problem.id, problem.prompt, problem.answer, problem.tests, source),
+                replace(problem, source=source) if isinstance(source, str) else problem,
                 Completion(item.text, _tokens(own, picks), finished),
                 index,
                 own,
@@ -183,8 +181,7 @@ class RowReader:
         raise self._bad(line, f"column {column!r}: is {kind}; a problem id is text or a whole number")
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(NamedTuple):
     text: str
     finished: bool | None
 
@@ -197,7 +194,9 @@ def _value(row: Row, column: str | None) -> Any:
 
 
 def _is_chat(values: Sequence[object]) -> bool:
-    return bool(values) and all(isinstance(v, dict) and "role" in cast(Row, v) for v in values)
+    if not values or not isinstance(values[0], dict):  # most often texts
+        return False
+    return all(isinstance(v, dict) and "role" in cast(Row, v) for v in values)
 
 
 def _text_of_message(message: Mapping[str, object]) -> str | None:
@@ -237,6 +236,6 @@ def _tokens(own: Row, picks: Picks) -> int | None:
 
 def _parallel(row: Row, picks: Picks, count: int) -> list[str]:
     """Columns that hold one value per completion: lists as long as the completions, unless used for something else."""
-    taken = {picks[role] for role in ("prompt", "answer", "tests", "id", "completion")}
-    lists = {name: cast(list[object], value) for name, value in row.items() if isinstance(value, list)}
-    return [name for name, each in lists.items() if name not in taken and len(each) == count and not _is_chat(each)]
+    lists = [(name, cast(list[object], value)) for name, value in row.items() if isinstance(value, list)]
+    taken = [picks[role] for role in ("prompt", "answer", "tests", "id", "completion")]
+    return [name for name, each in lists if len(each) == count and name not in taken and not _is_chat(each)]

@@ -4,14 +4,12 @@ import importlib
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from .errors import BadRow, UsageError
 from .unpack import Broken, opened
@@ -21,14 +19,13 @@ MAX_LINE = 256 << 20
 MAX_DEPTH = 200
 """Brackets inside brackets. Python's own limit depends on the caller, and a row must be the same row for everybody."""
 _EDGE = 4 << 20
-_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 _SKIP = 1 << 20
+_TOO_DEEP = f"nested too deeply: more than {MAX_DEPTH} brackets in brackets"
 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One row, or what is wrong with it, and how many bytes of the file were read to get it."""
 
     number: int
@@ -109,15 +106,17 @@ class Source:
             text = line.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             return self._bad(number, f"not UTF-8: byte 0x{line[error.start]:02x}", error.start + 1)
-        if _depth(text) > MAX_DEPTH:
-            return self._bad(number, f"nested too deeply: more than {MAX_DEPTH} brackets in brackets")
         try:
             row = _loads(text)
+        except RecursionError:
+            return self._bad(number, _TOO_DEEP)
         except json.JSONDecodeError as error:
             hint = "; a NUL byte or another control character must be escaped" if "control" in error.msg else ""
             return self._bad(number, f"not JSON: {error.msg}{hint}{_layout_hint(text, number)}", error.colno)
         if not isinstance(row, dict):
             return self._bad(number, f"a row is a JSON object, not {json_type(row)}{_layout_hint(text, number)}", 1)
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(cast(Row, row), MAX_DEPTH):
+            return self._bad(number, _TOO_DEEP)
         return cast(Row, row)
 
     def _parquet_rows(self) -> Iterator[Line]:
@@ -164,15 +163,15 @@ def _loads(text: str) -> object:
         return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 4000 else digits)
 
 
-def _depth(text: str) -> int:
-    """How deep brackets stand in brackets; read only where there are enough of them."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return 0
-    depth = deepest = 0
-    for token in _BRACKET.finditer(text):
-        depth += (token[0] in "[{") - (token[0] in "]}") if len(token[0]) == 1 else 0
-        deepest = max(deepest, depth)
-    return deepest
+def _is_deeper(row: object, limit: int) -> bool:
+    """Whether lists and objects stand more than `limit` deep in one another."""
+    level: list[object] = [row]
+    for _ in range(limit + 1):
+        nested = [cast(Row | list[object], each) for each in level if isinstance(each, list | dict)]
+        if not nested:
+            return False
+        level = [value for each in nested for value in (each.values() if isinstance(each, dict) else each)]
+    return True
 
 
 def _layout_hint(text: str, number: int) -> str:

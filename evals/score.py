@@ -235,7 +235,7 @@ class _Run:
     def _record(self, sample: Sample, verdict: Verdict, *, write: bool) -> None:
         problem = sample.problem
         count = self.tally.samples_of[self.tally.number(problem.id)]
-        index = count if sample.index is None else sample.index
+        index = count if sample.number is None else sample.number
         self.tally.add(problem.id, verdict, len(sample.completion.text))
         if write and self._out is not None:
             self._out.write(sample, index, verdict)

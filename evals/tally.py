@@ -10,6 +10,7 @@ from math import isnan, nan
 from ..verifiers.types import STATUSES, Status, Verdict
 
 _ANSWER_LIMIT = 1500
+_STATUS_NUMBER = {status: number for number, status in enumerate(STATUSES)}
 
 
 class Tally:
@@ -51,10 +52,12 @@ class Tally:
 
     def add(self, problem_id: str, verdict: Verdict, length: int) -> None:
         """One sample more; `length` is that of its completion."""
-        problem = self.number(problem_id)
+        problem = self._index.get(problem_id)
+        if problem is None:
+            problem = self.number(problem_id)
         self.samples_of[problem] += 1
         self.problem.append(problem)
-        self.status.append(STATUSES.index(verdict.status))
+        self.status.append(_STATUS_NUMBER[verdict.status])
         self.score.append(nan if verdict.score is None else verdict.score)
         self.length.append(length)
         if verdict.extracted:

@@ -307,7 +307,7 @@ def test_columns_with_one_value_per_completion_are_split() -> None:
         assert sample.completion.finished == [True, False, None][i]
         assert sample.problem.source == f"s{i}"
         assert sample.problem.tests == ["t0", "t1", "t2"]  # the tests of the problem, not of a sample
-        assert sample.index is None
+        assert sample.number is None
         assert list(sample.own) == list(LIST_ROW)  # the columns keep their order
 
 
@@ -478,13 +478,13 @@ def test_a_number_and_its_text_are_the_same_gold_for_one_problem() -> None:
 
 @pytest.mark.parametrize(("value", "index"), [(3, 3), (0, 0), (True, None), ("3", None), (None, None), (1.0, None)])
 def test_a_row_may_number_its_sample(value: object, index: int | None) -> None:
-    got = one({"completion": "a", "answer": "4", "sample": value}).index
+    got = one({"completion": "a", "answer": "4", "sample": value}).number
     assert got == index
     assert not isinstance(got, bool)
 
 
 def test_a_list_numbers_its_own_samples() -> None:
-    assert [sample.index for sample in read({"completion": ["a", "b"], "answer": "4", "sample": 3})] == [None, None]
+    assert [sample.number for sample in read({"completion": ["a", "b"], "answer": "4", "sample": 3})] == [None, None]
 
 
 # --- columns with odd names

@@ -453,3 +453,22 @@ def test_work_is_linear_in_the_text():
     pairs = ((Problem(name), Completion(text)) for name, text in SHAPES.items())
     verdicts = score_many(at_every_level, pairs, workers=2, timeout_s=100)
     assert {name: v.status for name, v in zip(SHAPES, verdicts, strict=True) if v.status != "correct"} == {}
+
+
+HOSTILE = {
+    "a box that opens for ever": "\\boxed{" * 150_000,
+    "braces in a box that never closes": "\\boxed{" + "{" * 1_000_000,
+    "escaped braces in a box that never closes": "\\boxed{1" + "\\}" * 500_000,
+    "boxes without braces or content": "\\fbox" * 200_000,
+    "the beginnings of marks": "</" * 500_000 + "<|" * 500_000 + "[/THINK" * 100_000,
+    "statements of nothing": "####.\n" * 150_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_megabyte_of_nothing_holds_no_answer(text: str) -> None:
+    assert find_answer(text) is None
+
+
+def test_a_closed_box_before_one_that_never_closes_counts() -> None:
+    assert find_answer(r"\boxed{5} " + "x" * 3000 + r" \boxed{\frac{6}{7") == "5"

@@ -46,6 +46,7 @@ CACHED = 300
 _CHOICE = re.compile(  # `(C) Plane` is the choice C
     r"\(([A-Z])\)(?!\s*(?:[;,:=<>/&|]|or\b|and\b|\\pm|\\text))(?:(?!\b[A-Z]\b|\bor\b|\band\b).)*", re.DOTALL
 )
+_DOLLARS = re.compile(r"\A[\s$]*\\\$\s?(-?\d[\d,{}]*(?:\.\d+)?)[\s$]*\Z")  # a sum of money and nothing else
 _PLAIN = re.compile(r"-?\d{1,4000}")
 
 
@@ -63,6 +64,8 @@ def canonical(text: str) -> str:
 def _canonical(text: str) -> str:
     if not text.isascii():
         text = text.translate(_UNICODE)
+    if "\\$" in text:
+        text = _DOLLARS.sub(r"\1\\text{ dollars}", text)
     text = text.replace("{,}", ",").replace("{, }", ",").replace("\\$", "").replace("$", "").replace("~", " ")
     if "\\" in text:
         if "\\begin" not in text:

@@ -25,6 +25,9 @@ _GREEK = words(
 )
 _RELATIONS = {"=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "!=": "!=", "leq": "<=", "geq": ">=",
               "neq": "!=", "in": "in", "equiv": "="}  # fmt: skip
+_SETS = {"cap": "cap", "setminus": "setminus", "backslash": "setminus"}
+_SIGNS = {"+": "", "-": "neg", "pm": "pm", "mp": "mp"}
+_PRODUCTS = {"cdot": "*", "times": "*", "*": "*", "/": "/", "div": "/"}
 _CONNECTIVES = frozenset({"and", "or", ", and", ", or", "and/or"})
 _OF_SEVERAL = frozenset({"min", "max", "gcd", "lcm", "log"})
 
@@ -106,11 +109,8 @@ class Parser(Reader):
         while self.take("cup"):
             parts.append(self.ratio())
         node = _several("cup", parts)
-        if self.take("cap"):
-            return Apply("cap", (node, self.ratio()))
-        if self.take("setminus", "backslash"):
-            return Apply("setminus", (node, self.ratio()))
-        return node
+        op = self.taken(_SETS)
+        return Apply(_SETS[op], (node, self.ratio())) if op else node
 
     def ratio(self) -> Node:
         parts = [self.sum()]
@@ -125,25 +125,18 @@ class Parser(Reader):
 
     def _sum(self) -> Node:
         terms = [self.product()]
-        while True:
-            if self.take("+"):
-                terms.append(self.product())
-            elif self.take("-"):
-                terms.append(Apply("neg", (self.product(),)))
-            elif self.take("pm"):
-                terms.append(Apply("pm", (self.product(),)))
-            elif self.take("mp"):
-                terms.append(Apply("mp", (self.product(),)))
-            else:
-                return _several("+", terms)
+        while sign := self.taken(_SIGNS):
+            terms.append(_signed(sign, self.product()))
+        return _several("+", terms)
 
     def product(self) -> Node:
         depth = self._depth
         factors = [self.signed()]
         while True:
-            if self.take("cdot", "times", "*"):
+            op = self.taken(_PRODUCTS)
+            if op and _PRODUCTS[op] == "*":
                 factors.append(self.signed())
-            elif self.take("/", "div"):
+            elif op:
                 factors[:] = [Apply("/", (_several("*", factors), self.deeper(self.signed)))]
                 self._depth += 1  # a quotient of quotients nests
             elif self.starts_factor():
@@ -196,15 +189,8 @@ class Parser(Reader):
         return kind == "op" and (text in ("(", "[", "{", "\\{") or (text == "|" and not self.bars))
 
     def signed(self) -> Node:
-        if self.take("-"):
-            return Apply("neg", (self.deeper(self.signed),))
-        if self.take("+"):
-            return self.deeper(self.signed)
-        if self.take("pm"):
-            return Apply("pm", (self.deeper(self.signed),))
-        if self.take("mp"):
-            return Apply("mp", (self.deeper(self.signed),))
-        return self.power()
+        sign = self.taken(_SIGNS)
+        return _signed(sign, self.deeper(self.signed)) if sign else self.power()
 
     def power(self) -> Node:
         base = self.postfix()
@@ -237,14 +223,10 @@ class Parser(Reader):
     def postfix(self) -> Node:
         node = self.atom()
         for _ in range(MAX_POSTFIX):
-            if self.take("!"):
-                node = Apply("!", (node,))
-            elif self.take("%"):
-                node = Apply("%", (node,))
-            elif self.take("_"):
-                node = self._subscripted(node)
-            else:
+            op = self.taken("!%_")
+            if not op:
                 return node
+            node = self._subscripted(node) if op == "_" else Apply(op, (node,))
         raise Unreadable("more signs behind a value than an answer has", "too_deep")
 
     def _subscripted(self, node: Node) -> Node:
@@ -371,6 +353,10 @@ class Parser(Reader):
 def _is_letter(text: str) -> bool:
     """A variable or constant in upright or bold type, which is no unit of one letter."""
     return len(text) == 1 and text.isalpha() and text not in UNITS
+
+
+def _signed(sign: str, node: Node) -> Node:
+    return Apply(_SIGNS[sign], (node,)) if sign != "+" else node
 
 
 def _several(op: str, parts: list[Node]) -> Node:

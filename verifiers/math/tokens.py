@@ -1,7 +1,7 @@
 """The tokens of a canonical text (see `normalize`), and a reader of them with a bounded depth. Linear time."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from .tree import Node, words
 from .units import UNITS
@@ -136,6 +136,14 @@ class Reader:
             self._at += 1
             return True
         return False
+
+    def taken(self, lexemes: Container[str]) -> str:
+        """Step over the next token when it is one of these signs or commands, and say which; "" for none of them."""
+        kind, text = self._tokens[self._at]
+        if text in lexemes and (kind in ("op", "cmd")):
+            self._at += 1
+            return text
+        return ""
 
     def expect(self, lexeme: str) -> None:
         if not self.take(lexeme):

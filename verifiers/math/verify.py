@@ -1,9 +1,11 @@
 """`verify_math`: the reward of DeepSeek-R1-Zero's math runs, and the equality that cons@k votes with."""
 
+from functools import lru_cache
+
 from ..extract import Level, find_answer, last_box
 from ..types import Completion, Problem, Verdict, correct, not_judged, wrong
 from .compare import MAX_PARSED, Outcome, compare
-from .normalize import canonical
+from .normalize import CACHED, canonical
 
 TIMEOUT_S = 5.0
 MAX_ANSWER = 20_000
@@ -58,9 +60,16 @@ def read_gold(answer: str) -> str | None:
     >>> read_gold("48/2 = 24 clips in May.\n#### 72")
     '72'
     """
+    return _short_gold(answer) if len(answer) <= CACHED else _read_gold(answer)
+
+
+def _read_gold(answer: str) -> str | None:
     boxed = last_box(answer)
     gold = boxed if boxed is not None else answer.rpartition("####")[2]
     return gold.strip() if canonical(gold) else None
+
+
+_short_gold = lru_cache(maxsize=4096)(_read_gold)  # a gold is judged against many completions
 
 
 def _without_answer(answer: str | None, completion: Completion) -> Verdict:
