@@ -130,7 +130,7 @@ def _language(sandbox: DockerSandbox, name: str) -> Finding:
 def _try(sandbox: DockerSandbox, trial: _Trial) -> Finding:
     with sandbox.open(Program(trial.source), _LIMITS) as session:
         run = next(iter(session.run([b""])))
-    words = run.stdout[:80].decode("utf-8", "replace").strip()
+    words = run.stdout.decode("utf-8", "replace").partition("\n")[0][:40].strip() if run.outcome == "ok" else ""
     seen = f"{run.outcome}{', ' + words if words else ''} ({run.cpu_s:.2f} s CPU, {run.wall_s:.2f} s)"
     return Finding(trial.tried, trial.holds(run), seen)
 
@@ -146,6 +146,5 @@ def _leftovers(sandbox: DockerSandbox) -> Finding:
         next(iter(session.run([b""])))
     with sandbox.open(Program(look), _LIMITS) as session:
         run = next(iter(session.run([b""])))
-    return Finding(
-        "nothing is left for the next run", run.stdout.strip() == b"False False", run.stdout.decode().strip()
-    )
+    clean = run.stdout.strip() == b"False False"
+    return Finding("nothing is left for the next run", clean, "no file, no process" if clean else run.stdout.decode())

@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 _FDS = 4
+_SPARES = 2
+"""One starts while the other works."""
 _PRELOADED = (
     *("array", "bisect", "collections", "copy", "datetime", "decimal", "enum", "fractions", "functools", "heapq"),
     *("io", "itertools", "json", "linecache", "math", "operator", "queue", "random", "re", "statistics", "string"),
@@ -34,13 +36,14 @@ def preload() -> None:
 
 
 def serve_zygote(jobs: socket.socket, config: dict[str, Any]) -> NoReturn:
-    """Keep one spare process waiting. This process was forked before any job came, and never sees one.
+    """Keep spare processes waiting. This process was forked before any job came, and never sees one.
 
-    The spare is the child of a child that ends at once, so that it becomes the runner's own to wait for. It asks for
-    its successor when it has its job, not before: two that wait could take each other's.
+    A spare is the child of a child that ends at once, so that it becomes the runner's own to wait for. When it has its
+    job it asks for a successor.
     """
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     taken, take = os.pipe()
+    os.write(take, b"t" * (_SPARES - 1))
     while True:
         middle = os.fork()
         if middle:
@@ -55,7 +58,6 @@ def serve_zygote(jobs: socket.socket, config: dict[str, Any]) -> NoReturn:
 
 def become_job(jobs: socket.socket, take: int, config: dict[str, Any]) -> NoReturn:
     """Wait for a job, give up every right, and do it."""
-    jobs.send(str(os.getpid()).encode())
     try:
         text, rights, _, _ = jobs.recvmsg(1 << 16, socket.CMSG_SPACE(_FDS * 4))
     except ConnectionResetError:
@@ -63,7 +65,7 @@ def become_job(jobs: socket.socket, take: int, config: dict[str, Any]) -> NoRetu
     if not text:
         os._exit(0)
     os.write(take, b"t")
-    jobs.send(b"taken")  # only now may it be killed: before, it would leave no successor
+    jobs.send(str(os.getpid()).encode())  # only now may it be killed: before, it would leave no successor
     fds = array.array("i")
     fds.frombytes(rights[0][2])
     job = json.loads(text)

@@ -27,8 +27,9 @@ _OUT_OF_MEMORY = (b"MemoryError", b"std::bad_alloc", b"OutOfMemoryError", b"heap
 class Job:
     """Made when a process is given to it, `finish`ed once. `head` is the caller's: what to do, and the limits."""
 
-    def __init__(self, runner: Runner, number: int, pid: int, uid: int, head: dict[str, Any], raw: bytes) -> None:
-        self.runner, self.number, self.pid, self.uid, self.do = runner, number, pid, uid, head["do"]
+    def __init__(self, runner: Runner, number: int, uid: int, head: dict[str, Any], raw: bytes) -> None:
+        self.runner, self.number, self.uid, self.do = runner, number, uid, head["do"]
+        self.pid = 0
         self.compiles = runner.compiles(self.do)
         """Whether this process compiles the program, a text of Python's, before it runs it."""
         self.compile_failed = False
@@ -72,7 +73,7 @@ class Job:
 
     def give(self, assignment: bytes) -> None:
         """Hand the process its descriptors, and start to listen."""
-        self.runner.assign(assignment, self.given)
+        self.pid = self.runner.assign(assignment, self.given)
         for fd in self.given:
             if fd != self.runner.nothing:
                 os.close(fd)
@@ -234,7 +235,6 @@ class Job:
     def kill(self, why: str) -> None:
         self.killed = self.killed or why
         if self.status is None:
-            self.runner.hear_spare()
             os.kill(self.pid, signal.SIGKILL)  # the others follow in `finish`; this one frees the pipes at once
 
     def finish(self) -> None:

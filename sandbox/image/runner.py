@@ -48,8 +48,6 @@ class Runner:
         self.outbox = bytearray()
         self.waiting: deque[tuple[int, bytes, bytes]] = deque()
         self.early: list[tuple[int, bytes, bytes]] = []  # messages for jobs that wait
-        self.spares: deque[int] = deque()
-        self.unheard = 0  # spare processes that have a job and did not say so yet
         self.job: Job | None = None
         self.language: dict[str, Any] = {}
         self.turn = 0
@@ -188,14 +186,9 @@ class Runner:
         return not os.path.exists(os.path.join(self.box, self.language["made"]))
 
     def _start(self, number: int, head: dict[str, Any], raw: bytes) -> None:
-        self.hear_spare()
-        while not self.spares:
-            self._hear()
-        pid = self.spares.popleft()
-        uid = self._uid()
-        self.job = Job(self, number, pid, uid, head, raw)
+        self.job = Job(self, number, self._uid(), head, raw)
         assignment = {
-            "uid": uid,
+            "uid": self.job.uid,
             "do": head["do"],
             "compiles": self.job.compiles,
             "limits": head["limits"],
@@ -215,23 +208,11 @@ class Runner:
         """The current job's own folder."""
         return os.path.join(self.scratch[0], f"box{self.turn}")
 
-    def assign(self, assignment: bytes, fds: list[int]) -> None:
+    def assign(self, assignment: bytes, fds: list[int]) -> int:
+        """Give a job to a spare process; its pid, once it sent for a successor. Before, a kill would leave none."""
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())
         self.jobs.sendmsg([assignment], [rights])
-        self.unheard += 1
-
-    def hear_spare(self) -> None:
-        """Wait until the process with the current job has taken it: killed before, it would leave no successor."""
-        while self.unheard:
-            self._hear()
-
-    def _hear(self) -> None:
-        """One word of a spare process: its pid when it is ready, or that it took a job and sent for its successor."""
-        word = self.jobs.recv(64)
-        if word == b"taken":
-            self.unheard -= 1
-        else:
-            self.spares.append(int(word))
+        return int(self.jobs.recv(64))
 
     def _uid(self) -> int:
         self.turn = self.turn % _UIDS + 1
