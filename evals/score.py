@@ -3,7 +3,7 @@
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..verifiers.pool import TIMEOUT_S, cores, score_many
+from ..verifiers.threads import score_threads
 from ..verifiers.types import Completion, Problem, Verdict
 from .columns import RowReader, Sample
 from .errors import BadRow, UsageError
@@ -57,8 +58,9 @@ def score(options: ScoreOptions, progress: Progress) -> Summary:
     scored and written, unless `skip_bad_rows`.
     """
     start = time.monotonic()
-    chosen = choose_verifier(options.verifier, options.verifier_options)
+    chosen = choose_verifier(options.verifier, options.verifier_options, options.workers)
     with ExitStack() as stack:
+        stack.callback(chosen.close)
         tally = Tally()
         reader = _Input(options, chosen, tally, progress)
         out = None
@@ -96,7 +98,7 @@ class _Input:
         if len(options.files) > 1 and "-" in options.files:
             raise UsageError("standard input (-) cannot be combined with files")
         self._options = options
-        self._needs_answer = chosen.needs_answer
+        self._chosen = chosen
         self._progress = progress
         self._tally = tally
         self.sources = [Source(path) for path in options.files]
@@ -118,7 +120,12 @@ class _Input:
         """Ends early at a row that cannot be read; `error` then holds it, for after what came before was judged."""
         before = 0
         for place, source in enumerate(self.sources):
-            reader = RowReader(source.name, self._options.fields, needs_answer=self._needs_answer)
+            reader = RowReader(
+                source.name,
+                self._options.fields,
+                needs_answer=self._chosen.needs_answer,
+                needs_tests=self._chosen.needs_tests,
+            )
             for line in self._lines(source):
                 self.bytes_done = before + line.offset
                 try:
@@ -157,7 +164,7 @@ class _Input:
     def _check_gold(self, sample: Sample) -> None:
         """Two problems must not share an id: their samples would be counted together."""
         problem = sample.problem
-        gold = hash((problem.answer, problem.prompt))
+        gold = hash((problem.answer, problem.prompt, repr(problem.tests) if self._chosen.needs_tests else None))
         number = self._tally.number(problem.id)
         if number == len(self._golds):
             self._golds.append(gold)
@@ -197,13 +204,17 @@ class _Run:
                 pending.append(sample)
                 yield sample.problem, sample.completion
 
+        with closing(self._judged(chosen, pairs())) as verdicts:
+            for verdict in verdicts:
+                self._record(pending.popleft(), verdict, write=True)
+
+    def _judged(self, chosen: Chosen, pairs: Iterator[tuple[Problem, Completion]]) -> Generator[Verdict, None, None]:
+        if chosen.threads is not None:
+            return score_threads(chosen.verifier, pairs, workers=chosen.threads)
         workers = self._options.workers
         if workers is None:
             workers = 0 if chosen.bounded else cores()
-        timeout_s = self._options.timeout_s
-        with closing(score_many(chosen.verifier, pairs(), workers=workers, timeout_s=timeout_s)) as verdicts:
-            for verdict in verdicts:
-                self._record(pending.popleft(), verdict, write=True)
+        return score_many(chosen.verifier, pairs, workers=workers, timeout_s=self._options.timeout_s)
 
     def _take_earlier(self, samples: Iterator[Sample]) -> int:
         """What an earlier run wrote, checked against the input sample by sample."""

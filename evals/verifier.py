@@ -1,4 +1,4 @@
-"""The verifier that a command line names: `math`, `format`, `language`, or anybody's `package.module:name`."""
+"""The verifier that a command line names: `math`, `code`, `format`, `language`, or anybody's `package.module:name`."""
 
 import importlib
 import inspect
@@ -10,10 +10,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from operator import eq
 from pathlib import Path
 from typing import Any, cast
 
 from ..verifiers import equivalent, verify_format, verify_language, verify_math
+from ..verifiers.pool import cores
 from ..verifiers.types import Completion, Problem, Verifier
 from .errors import UsageError
 
@@ -50,15 +52,18 @@ class Chosen:
     """Ends what the verifier holds."""
 
 
-def choose_verifier(name: str, options: Sequence[str]) -> Chosen:
+def choose_verifier(name: str, options: Sequence[str], workers: int | None = None) -> Chosen:
     """The verifier called `name` with `options` ("key=value", the value JSON or text) bound.
 
+    workers: how many the verifier `code` has in its sandbox; None for one per core. `close` the chosen one at the end.
     Raises UsageError when there is no such verifier or option.
     """
+    if name == "code":
+        return _choose_code(options, workers)
     built_in = BUILT_IN.get(name)
     before = frozenset(sys.modules)
     function = built_in or _imported(name)
-    values = _options(name, function, options)
+    values = _values(name, _keyword_only(function), options)
     identity: dict[str, Any] = {"name": name, "options": values}
     if built_in is None:
         identity["files"] = _files_hash(name.partition(":")[0], before)
@@ -74,10 +79,28 @@ def choose_verifier(name: str, options: Sequence[str]) -> Chosen:
     )
 
 
+def _choose_code(options: Sequence[str], workers: int | None) -> Chosen:
+    from .code import OPTIONS, open_code
+
+    values = _values("code", OPTIONS, options)
+    threads = max(1, cores() if workers is None else workers)
+    verifier, close = open_code(values, threads)
+    return Chosen(
+        verifier=verifier,
+        needs_answer=False,
+        votes=eq,  # two programs are the same answer when they are the same text
+        bounded=True,
+        identity={"name": "code", "options": values},
+        needs_tests=True,
+        threads=threads,
+        close=close,
+    )
+
+
 def _imported(name: str) -> Callable[..., Any]:
     module_name, colon, attribute = name.partition(":")
     if not colon:
-        known = ", ".join(BUILT_IN)
+        known = ", ".join(("math", "code", "format", "language"))
         raise UsageError(f"--verifier {name}: there is no such verifier; one of {known}, or package.module:name")
     here = os.getcwd()  # noqa: PTH109 - an entry of sys.path is text
     if here not in sys.path:
@@ -97,9 +120,9 @@ def _imported(name: str) -> Callable[..., Any]:
     return found
 
 
-def _options(name: str, function: Callable[..., Any], options: Sequence[str]) -> dict[str, Any]:
+def _values(name: str, known: Sequence[str] | None, options: Sequence[str]) -> dict[str, Any]:
+    """The options by name; `known` are the names that there are, None for any."""
     values: dict[str, Any] = {}
-    known = _keyword_only(function)
     for option in options:
         key, equals, text = option.partition("=")
         if not equals:

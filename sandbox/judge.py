@@ -1,0 +1,132 @@
+"""Assertions about a program: a judge in a container of its own, the program in its own, and the bytes between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from .image.frames import join
+from .pool import Pool, Seat
+from .session import WorkerSession, job_limits, reply_of
+from .types import Assertions, AssertionsResult, Limits, Program, RunResult
+from .worker import Worker, WorkerDied
+
+_MAX_EXCHANGES = 1_000_000
+
+
+def judge_limits(limits: Limits) -> Limits:
+    """The judge waits for the program, so it has more time than that; its memory holds what the program sends."""
+    return replace(limits, cpu_s=limits.cpu_s + 2.0, memory_mb=max(limits.memory_mb, 512))
+
+
+def judge_head(limits: Limits, do: str, *, contained: bool = True) -> dict[str, Any]:
+    """The head of a judge's job."""
+    own = judge_limits(limits)
+    return {"do": do, "limits": job_limits(own, contained) | {"wall_s": own.wall_s + limits.wall_s}}
+
+
+class JudgingSession(WorkerSession):
+    """See `rlvr.sandbox.types.Session`."""
+
+    def __init__(self, program: Program, limits: Limits, seat: Seat, judges: Pool, *, contained: bool = True) -> None:
+        super().__init__(program, limits, seat, contained=contained)
+        self._judges = judges
+
+    def judge(self, tests: Iterable[Assertions]) -> Iterator[AssertionsResult]:
+        """See `Session.judge`."""
+        self.python_only()
+        self.quiet()
+        for test in tests:
+            with self._judges.taken(judge_limits(self.limits)) as seat:
+                try:
+                    result = _Conversation(self, seat, test).result()
+                except _JudgeDied:
+                    seat.replace()
+                    result = _Conversation(self, seat, test).result()
+                seat.whole = True
+            yield result
+
+
+class _JudgeDied(Exception):
+    """The judge's container ended before the program had said anything."""
+
+
+class _Conversation:
+    """One test. The program's process and the judge's take turns; only the judge's word that it passed counts."""
+
+    def __init__(self, session: JudgingSession, seat: Seat, test: Assertions) -> None:
+        self._session, self._seat, self._limits = session, seat, session.limits
+        self._exchanges = 0
+        body = {"setup": test.setup, "source": test.source, "names": list(test.names)}
+        contained = session.contained
+        self._judge: Worker = seat.worker
+        try:
+            self._judge_job = self._judge.send(b"J", judge_head(self._limits, "judge", contained=contained), join(body))
+        except WorkerDied:
+            self._judge = seat.replace()
+            self._judge_job = self._judge.send(b"J", judge_head(self._limits, "judge", contained=contained), join(body))
+        self._head = {"do": "serve", "limits": job_limits(self._limits, contained)}
+        try:
+            self._job = session.worker.send(b"J", self._head, b"")
+        except WorkerDied:
+            session.revive()
+            self._job = session.worker.send(b"J", self._head, b"")
+
+    def result(self) -> AssertionsResult:
+        try:
+            return self._talk()
+        except WorkerDied as death:
+            if self._session.worker.dead:
+                self._session.revive()
+                self._drop_judge()
+                outcome = "memory_limit" if death.out_of_memory else "signal"
+                return AssertionsResult(False, RunResult(outcome, signal=9), "the program ended its container")
+            if not self._exchanges:
+                raise _JudgeDied from None
+            self._seat.replace()
+            run = self._end_program()
+            return AssertionsResult(False, run, "the judge's container did not survive what the program sent")
+
+    def _talk(self) -> AssertionsResult:
+        while True:
+            _, kind, said = self._judge.next_frame(judge_limits(self._limits).wall_s * 2)
+            if kind == b"R":
+                judge_run, _ = reply_of(said)
+                run = self._end_program()
+                broken = not self._exchanges
+                return AssertionsResult(False, run, f"the judge ended with {judge_run.outcome}", broken)
+            if said[:1] == b"D":
+                self._judge.next_frame(self._limits.wall_s)  # its result
+                done = json.loads(said[1:])
+                return AssertionsResult(done["passed"], self._end_program(), done["error"], done["judge_failed"])
+            self._session.worker.send(b"M", None, said[1:], self._job)
+            _, kind, answer = self._session.worker.next_frame(self._limits.wall_s)
+            if kind == b"R":
+                run, _ = reply_of(answer)
+                self._drop_judge()
+                return AssertionsResult(False, run, _last_line(run))
+            self._exchanges += 1
+            if self._exchanges > _MAX_EXCHANGES:
+                self._drop_judge()
+                return AssertionsResult(False, self._end_program(), "the test asks the program without end")
+            self._judge.send(b"M", None, answer, self._judge_job)
+
+    def _drop_judge(self) -> None:
+        self._judge.drop_jobs(self._limits.wall_s)
+
+    def _end_program(self) -> RunResult:
+        """End the program's process; what it used, and "ok" if no limit had ended it before."""
+        worker = self._session.worker
+        worker.send(b"E", None, b"", self._job)
+        while True:
+            _, kind, body = worker.next_frame(self._limits.wall_s)
+            if kind == b"R":
+                return reply_of(body)[0]
+
+
+def _last_line(run: RunResult) -> str:
+    lines = run.stderr.decode("utf-8", "replace").strip().splitlines()
+    said = lines and run.outcome in ("exit", "compile_error")
+    return lines[-1][:2_000] if said else f"the program ended: {run.outcome}"
