@@ -41,6 +41,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/math_speed.py
 	$(BIN)/python benchmarks/hostile_math.py
 	$(BIN)/python benchmarks/sandbox.py
+	$(BIN)/python benchmarks/metrics.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
