@@ -28,9 +28,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("file", metavar="FILE", type=Path)
     run.add_argument("--stdin", metavar="TEXT", help="its standard input (default: none)")
     run.add_argument("--language", choices=sorted(LANGUAGES), help="default: by the file's name")
+    units = {"s": "seconds", "mb": "MB", "kb": "KB", "factor": "times the CPU seconds"}
     for field in fields(Limits):
+        unit = f", {units[last]}" if (last := field.name.rpartition("_")[2]) in units else ""
         run.add_argument(f"--{field.name.replace('_', '-')}", type=float if "float" in str(field.type) else int,
-                         dest=field.name, metavar="N", help=f"limit (default: {field.default})")  # fmt: skip
+                         dest=field.name, metavar="N", help=f"limit{unit} (default: {field.default})")  # fmt: skip
     for command in (doctor, run):
         command.add_argument("--image", metavar="NAME", help="another image than the one that rlvr builds")
         command.add_argument("--runtime", metavar="NAME", help="the engine's runtime, such as runsc")
