@@ -6,10 +6,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import NormalDist, fmean
+from typing import Any
 
 from .metrics import Estimate, estimate, proportion, quantile
 
 RESAMPLES = 10_000
+SMALL = 100
+"""Problems up to which a set counts as small, and its rows get BCa intervals too."""
 _FRACTION = 40  # bits behind the point: shares of n samples differ by far more than 2^-40
 
 
@@ -43,6 +46,26 @@ def bca_columns(columns: Sequence[Sequence[float]], *, resamples: int = RESAMPLE
         replace(estimate(column), ci95=next(intervals)) if len(set(column)) > 1 else _constant(column)
         for column in columns
     ]
+
+
+class SmallSet:
+    """Rows of the summary whose `ci95_bca` is still to come, so that all of them come from the same resamples."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._columns: list[Sequence[float]] = []
+
+    def row(self, row: dict[str, Any], values: Sequence[float]) -> dict[str, Any]:
+        """The same object, remembered with its value of each problem."""
+        self._rows.append(row)
+        self._columns.append(values)
+        return row
+
+    def resample(self) -> None:
+        """Add `ci95_bca` to every row, as [low, high]; to none unless there are 2 to `SMALL` problems."""
+        if self._columns and 2 <= len(self._columns[0]) <= SMALL:
+            for row, found in zip(self._rows, bca_columns(self._columns), strict=True):
+                row["ci95_bca"] = None if found.ci95 is None else list(found.ci95)
 
 
 def _constant(column: Sequence[float]) -> Estimate:

@@ -65,8 +65,8 @@ class _Samples(ProgressColumn):
         return Text(f"{count:,} {self._unit}{rate}")
 
 
-def print_summary(summary: Summary) -> None:
-    """The summary on standard output; colours on a terminal only."""
+def print_summary(summary: Summary, *, bca: bool = False) -> None:
+    """The summary on standard output; colours on a terminal only. `bca` adds these intervals where there are any."""
     console = Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
     per_problem = summary["samples_per_problem"]
     each = str(per_problem["min"])
@@ -78,7 +78,7 @@ def print_summary(summary: Summary) -> None:
         f"({each} each), judged by [bold]{escape(summary['verifier'])}[/] in {summary['seconds']:.2f} s"
     )
     console.print()
-    console.print(_numbers(summary))
+    console.print(_numbers(summary, bca=bca))
     console.print()
     console.print(_statuses(summary))
     for note in summary["notes"]:
@@ -87,13 +87,14 @@ def print_summary(summary: Summary) -> None:
         console.print(f"[dim]note:[/] {summary['bad_rows']:,} rows could not be read and are not counted above")
 
 
-def _numbers(summary: Summary) -> Table:
+def _numbers(summary: Summary, *, bca: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
-    for heading in ("mean", "std. error", "95 % interval"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
     passes = summary["pass@k"]
+    bca = bca and passes["1"].get("ci95_bca") is not None
+    for heading in ("mean", "std. error", "95 % interval", *(["95 % BCa"] if bca else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("")
     one = passes["1"]["mean"] == summary["score"]["mean"]
     rows = [("score (pass@1)" if one else "score", summary["score"], "")]
     rows += [(f"pass@{k}", value, "") for k, value in passes.items() if not (one and k == "1")]
@@ -103,7 +104,8 @@ def _numbers(summary: Summary) -> Table:
         rows.append((f"weighted cons@{k}", value, _ties(value)))
     rows += [(f"best-of-{k}", value, "") for k, value in summary.get("best_of_k", {}).items() if k != "1"]
     for name, value, extra in rows:
-        table.add_row(f"[bold]{name}[/]", *_cells(value), f"[dim]{extra}[/]")
+        resampled = [_range(value.get("ci95_bca"))] if bca else []
+        table.add_row(f"[bold]{name}[/]", *_cells(value), *resampled, f"[dim]{extra}[/]")
     return table
 
 
@@ -116,8 +118,12 @@ def _cells(value: dict[str, Any]) -> tuple[str, str, str]:
     return (
         f"[bold]{100 * value['mean']:.3f} %[/]",
         "" if value["stderr"] is None else _percent(value["stderr"]),
-        "one problem has none" if interval is None else f"{_percent(interval[0])} to {_percent(interval[1])}",
+        "one problem has none" if interval is None else _range(interval),
     )
+
+
+def _range(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{_percent(interval[0])} to {_percent(interval[1])}"
 
 
 def _statuses(summary: Summary) -> Table:

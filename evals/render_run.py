@@ -78,7 +78,7 @@ def print_run(summary: Summary) -> None:
     console = Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
     console.print()
     console.print(f"[bold]{escape(run['task'])}[/], [bold]{escape(run['model'])}[/] ({_drawn_how(run)})")
-    print_summary(summary)
+    print_summary(summary, bca=True)
     console.print()
     for line in _facts(summary):
         console.print(line, soft_wrap=True)

@@ -8,7 +8,8 @@ from statistics import stdev
 from typing import Any
 
 from ..verifiers.types import STATUSES
-from .metrics import Estimate, clustered, pass_at_k, powers, proportion, spread, wilson
+from .bootstrap import SmallSet
+from .metrics import clustered, pass_at_k, powers, proportion, spread, wilson
 from .tally import Tally
 from .votes import CORRECT, Equivalent, as_json, best_of_curve, voted
 
@@ -26,6 +27,7 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
         raise ValueError("there are no samples to summarise")
     correct = array("I", (sum(tally.status[i] == CORRECT for i in group) for group in tally.samples_by_problem()))
     fewest, most = min(sizes), max(sizes)
+    small = SmallSet()
     summary: Summary = {
         "problems": len(sizes),
         "samples": len(tally),
@@ -36,8 +38,8 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
             {"status": status, "reason": reason, "count": count}
             for (status, reason), count in tally.reasons.most_common()
         ],
-        "score": as_json(_score(tally, sizes)),
-        "pass@k": {str(k): as_json(_pass_at_k(sizes, correct, k)) for k in powers(fewest)},
+        "score": _score(tally, sizes, small),
+        "pass@k": {str(k): _pass_at_k(sizes, correct, k, small) for k in powers(fewest)},
         "cons@k": {},
         "run_deviation": _run_deviation(tally, most) if most == fewest else None,
         "truncation": _truncation(tally),
@@ -49,7 +51,7 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
             f"problems have {fewest} to {most} samples: pass@k goes up to k = {fewest}, cons@k is not given"
         )
     elif fewest > 1 and equivalent is not None:
-        summary |= voted(tally, fewest, equivalent)
+        summary |= voted(tally, fewest, equivalent, small)
     if tally.weight:
         summary["best_of_k"] = best_of_curve(tally, fewest)
         if min(tally.weight) < 0:
@@ -58,28 +60,38 @@ def summarise(tally: Tally, *, equivalent: Equivalent | None) -> Summary:
             )
     if summary["not_judged"]:
         summary["notes"].append(_not_judged_note(summary))
+    small.resample()
     return summary
 
 
-def _score(tally: Tally, sizes: "array[int]") -> Estimate:
+def _score(tally: Tally, sizes: "array[int]", small: SmallSet) -> dict[str, Any]:
     """The mean over every sample; what was not judged adds nothing and counts in the denominator."""
 
     def scores() -> Iterable[float]:
         return (0.0 if isnan(score) else score for score in tally.score)
 
+    lowest, highest = min(scores()), max(scores())
     if max(sizes) == 1 and set(scores()) <= {0.0, 1.0}:
-        return wilson(int(sum(scores())), len(tally))
+        return as_json(wilson(int(sum(scores())), len(tally)))
+    if len(sizes) > 1 and lowest == highest and lowest in (0.0, 1.0):
+        values = [lowest] * len(sizes)
+        return small.row(as_json(proportion(values)), values)
     totals = array("d", bytes(8 * len(tally.samples_of)))
     for problem, score in zip(tally.problem, scores(), strict=True):
         totals[problem] += score
-    mean = clustered((total, count) for total, count in zip(totals, tally.samples_of, strict=True) if count)
-    return mean.within_unit_interval() if min(scores()) >= 0 and max(scores()) <= 1 else mean
+    problems = [(total, count) for total, count in zip(totals, tally.samples_of, strict=True) if count]
+    mean = clustered(problems)
+    row = as_json(mean.within_unit_interval() if lowest >= 0 and highest <= 1 else mean)
+    if max(sizes) == 1 or max(sizes) > min(sizes):  # ragged: the mean over samples is no mean over problems
+        return row
+    return small.row(row, [total / count for total, count in problems])
 
 
-def _pass_at_k(sizes: "array[int]", correct: "array[int]", k: int) -> Estimate:
+def _pass_at_k(sizes: "array[int]", correct: "array[int]", k: int, small: SmallSet) -> dict[str, Any]:
     if max(sizes) == 1:
-        return wilson(sum(correct), len(sizes))
-    return proportion([pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)])
+        return as_json(wilson(sum(correct), len(sizes)))
+    values = [pass_at_k(n, c, k) for n, c in zip(sizes, correct, strict=True)]
+    return small.row(as_json(proportion(values)), values)
 
 
 def _run_deviation(tally: Tally, runs: int) -> float | None:

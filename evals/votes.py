@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..verifiers.types import STATUSES
+from .bootstrap import SmallSet
 from .consensus import best_of, consensus_curve, equivalence_classes, majority_vote, weighted_vote
 from .metrics import Estimate, powers, proportion
 from .tally import Tally
@@ -14,10 +15,11 @@ Equivalent = Callable[[str, str], bool | None]
 CORRECT = STATUSES.index("correct")
 
 
-def voted(tally: Tally, n: int, equivalent: Equivalent) -> dict[str, Any]:
+def voted(tally: Tally, n: int, equivalent: Equivalent, small: SmallSet) -> dict[str, Any]:
     """`cons@k` for k = n, `cons_curve` for k below it, and `weighted_cons@k` where all samples have weights >= 0.
 
-    n: samples of every problem. Each estimate is an object of mean, stderr and ci95, with how often votes tie.
+    n: samples of every problem. Each estimate is an object of mean, stderr and ci95, with how often votes tie; `small`
+    is given all of them.
     """
     ks = powers(n)[:-1]
     whole: list[float] = []
@@ -45,24 +47,24 @@ def voted(tally: Tally, n: int, equivalent: Equivalent) -> dict[str, Any]:
     problems = len(whole)
     found: dict[str, Any] = {
         "cons@k": {
-            str(n): {
-                **as_json(proportion(whole)), "ties": ties, "tie_rate": ties / problems, "without_answer": silent,
-            }
+            str(n): _row(whole, small, ties=ties, tie_rate=ties / problems, without_answer=silent),
         },
         "cons_curve": {
-            str(k): {
-                **as_json(proportion(curves[k])),
-                "tie_rate": math.fsum(tied[k]) / problems,
-                "error": math.sqrt(squares[k]) / problems,
-            }
+            str(k): _row(
+                curves[k], small, tie_rate=math.fsum(tied[k]) / problems, error=math.sqrt(squares[k]) / problems
+            )
             for k in ks
         },
-    }  # fmt: skip
+    }
     if weighs:
         found["weighted_cons@k"] = {
-            str(n): {**as_json(proportion(weighted)), "ties": weighted_ties, "tie_rate": weighted_ties / problems}
+            str(n): _row(weighted, small, ties=weighted_ties, tie_rate=weighted_ties / problems)
         }
     return found
+
+
+def _row(values: Sequence[float], small: SmallSet, **more: float) -> dict[str, Any]:
+    return small.row({**as_json(proportion(values)), **more}, values)
 
 
 def best_of_curve(tally: Tally, fewest: int) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def test_the_json_object(rlvr: Rlvr, write_rows: Write) -> None:
     assert summary["score"]["mean"] == summary["pass@k"]["1"]["mean"] == 0.25
     assert summary["pass@k"]["2"]["mean"] == 0.5
     assert list(summary["pass@k"]) == ["1", "2"]
-    assert set(summary["pass@k"]["2"]) == {"mean", "stderr", "ci95"}
+    assert set(summary["pass@k"]["2"]) == {"mean", "stderr", "ci95", "ci95_bca"}
     # p: 4 and 5 tie, one of them right; q: 7 is the only vote.
     assert summary["cons@k"]["2"]["mean"] == 0.25
     assert summary["cons@k"]["2"]["tie_rate"] == 0.5
