@@ -188,12 +188,13 @@ def _add_compare(commands: Any) -> None:
         description=dedent("""\
             Compare runs that were scored with `rlvr score --out`, problem by problem: the difference B - A with its
             interval, p-values, the difference that could have been found, and the problems that flipped (more than
-            half of one run's samples right, less than half of the other's)."""),
+            half of one run's samples right, less than half of the other's). Of two folders of `rlvr eval`, the
+            settings that differ are listed too."""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=dedent("""\
             examples:
               rlvr compare before.jsonl after.jsonl
-              rlvr compare runs/a runs/b
+              rlvr compare runs/a runs/b --report compare.html
               rlvr compare aime-a.jsonl aime-b.jsonl math-a.jsonl math-b.jsonl
 
             Several pairs are several tests: their p-values are adjusted after Holm.
@@ -206,6 +207,7 @@ def _add_compare(commands: Any) -> None:
         "--common", action="store_true",
         help="compare on the problems that both runs have with all their samples, instead of refusing",
     )  # fmt: skip
+    compare.add_argument("--report", type=Path, metavar="FILE", help="write one HTML file to look at")
     compare.add_argument("--json", action="store_true", help="print the comparison as one JSON object")
 
 
@@ -281,13 +283,22 @@ def _check_gold(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from .compare import compare, print_comparison
+    from .compare import compare
+    from .compare_report import write_compare_report
+    from .render_compare import print_comparison
 
     found = compare(options.runs, common=options.common)
+    if options.report is not None:
+        try:
+            write_compare_report(options.report, found)
+        except OSError as error:
+            raise UsageError(f"{options.report}: {error.strerror}") from None
     if options.json:
         print(json.dumps(found))
     else:
         print_comparison(found)
+    if options.report is not None:
+        print(f"wrote {options.report}", file=sys.stderr)
     return 0
 
 

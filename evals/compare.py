@@ -1,29 +1,29 @@
 """`rlvr compare`: two scored runs on the same problems, problem by problem."""
 
-import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
-from typing import Any
-
-from rich.markup import escape
-from rich.table import Table
+from typing import Any, cast
 
 from ..verifiers.types import STATUSES
 from .columns import ALIASES
 from .errors import BadRow, UsageError
 from .files import Row, Source, json_type
-from .metrics import Estimate, estimate, wilson
+from .metrics import Estimate, estimate, proportion, wilson
 from .paired import detectable, holm, mcnemar, sign_flip
-from .render import Output
+from .run_dir import FREE_OPTIONS, SCORED, is_run, read_manifest
 
-SHOWN = 20
-"""Flipped problems that the terminal lists; `--json` has all of them."""
 _NAMED = 3
+_ANSWER = 200  # characters of an answer that are kept
+_NO_SETTING = frozenset(
+    {"started", "command", "folder_git", "first_prompt.problem", "first_prompt.messages", "first_prompt.text"}
+    | {"engine.model", *(f"engine.options.{name}" for name in FREE_OPTIONS)}
+)
+"""Of two manifests: what says nothing of how the runs were made, or says again what another entry says."""
 
 
 @dataclass(slots=True)
@@ -34,6 +34,7 @@ class _Scores:
     scores: Counter[float] = field(default_factory=Counter[float])
     correct: int = 0
     golds: set[str] = field(default_factory=set[str])
+    answers: Counter[str] = field(default_factory=Counter[str])
 
     @property
     def mean(self) -> Fraction:
@@ -45,12 +46,18 @@ class _Scores:
     def share(self) -> Fraction:
         return Fraction(self.correct, len(self.samples))
 
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """The most frequent answer as it was written, and how many samples gave it; None where none has an answer."""
+        return next(({"text": text, "samples": count} for text, count in self.answers.most_common(1)), None)
+
 
 @dataclass(slots=True)
 class ScoredRun:
     """The scored rows of one run, by problem."""
 
     name: str
+    manifest: Row | None = None
     not_judged: int = 0
     problems: dict[str, _Scores] = field(default_factory=dict[str, _Scores])
 
@@ -87,10 +94,11 @@ def read_scored(path: str) -> ScoredRun:
     """The rows of a scored file, or of the `scored.jsonl` of a directory. Raises UsageError."""
     file = Path(path)
     if file.is_dir():
-        file /= "scored.jsonl"
+        file /= SCORED
         if not file.exists():
-            raise UsageError(f"{path}: holds no scored.jsonl; score the run first")
-    run = ScoredRun(path)
+            raise UsageError(f"{path}: holds no {SCORED}; score the run first")
+    of_run = file.name == SCORED and is_run(file.parent)
+    run = ScoredRun(path, read_manifest(file.parent) if of_run else None)
     for line in Source(str(file)).lines():
         if isinstance(line.row, BadRow):
             raise line.row
@@ -124,6 +132,9 @@ def _add(run: ScoredRun, row: Row, name: str, line: int) -> None:
     gold = next((row[column] for column in ALIASES["answer"] if column in row), None)
     if isinstance(gold, str | int | float):
         problem.golds.add(str(gold))
+    answer = row.get("extracted")
+    if isinstance(answer, str) and answer:
+        problem.answers[answer if len(answer) <= _ANSWER else f"{answer[:_ANSWER]}…"] += 1
 
 
 def _compare(a: ScoredRun, b: ScoredRun, *, common: bool) -> dict[str, Any]:
@@ -148,6 +159,10 @@ def _compare(a: ScoredRun, b: ScoredRun, *, common: bool) -> dict[str, Any]:
         "sign_flip": asdict(sign_flip(differences)),
         "mcnemar": _mcnemar(ours, theirs) if one_each else None,
         "detectable": detectable(difference.stderr, len(ids)) if told and difference.stderr else None,
+        "settings": None if a.manifest is None or b.manifest is None else differing_settings(a.manifest, b.manifest),
+        "scores": [
+            {"id": id, "a": float(x.mean), "b": float(y.mean)} for id, x, y in zip(ids, ours, theirs, strict=True)
+        ],
         "flipped": list(_flipped(ids, ours, theirs)),
         "notes": notes,
     }
@@ -189,8 +204,7 @@ def _described(run: ScoredRun, problems: Sequence[_Scores]) -> dict[str, Any]:
     if run.most == 1 and set(means) <= {0.0, 1.0}:
         mean = wilson(int(sum(means)), len(means))
     else:
-        mean = estimate(means)
-        mean = mean.within_unit_interval() if min(means) >= 0 and max(means) <= 1 else mean
+        mean = proportion(means) if min(means) >= 0 and max(means) <= 1 else estimate(means)
     return {"name": run.name, "samples_per_problem": run.most, "not_judged": run.not_judged, "score": asdict(mean)}
 
 
@@ -200,16 +214,35 @@ def _mcnemar(ours: Sequence[_Scores], theirs: Sequence[_Scores]) -> dict[str, An
     return {"only_a": only_a, "only_b": only_b, "p": mcnemar(only_a, only_b)}
 
 
+def differing_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What two manifests say differently, each as name, a and b; None where one does not say it.
+
+    >>> differing_settings({"sampling": {"seed": 0, "top_p": 1}}, {"sampling": {"seed": 1, "top_p": 1}})
+    [{'name': 'sampling.seed', 'a': 0, 'b': 1}]
+    """
+    ours, theirs = dict(_flat(a)), dict(_flat(b))
+    names = [*ours, *(name for name in theirs if name not in ours)]
+    rows = ({"name": name, "a": ours.get(name), "b": theirs.get(name)} for name in names if name not in _NO_SETTING)
+    return [row for row in rows if row["a"] != row["b"]]
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(cast(Row, value), f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
 def _flipped(ids: Sequence[str], ours: Sequence[_Scores], theirs: Sequence[_Scores]) -> Iterator[dict[str, Any]]:
     """Problems that more than half of one run's samples got right and less than half of the other's, largest first."""
     half = Fraction(1, 2)
-    rows = [
-        (id, x.share, y.share)
-        for id, x, y in zip(ids, ours, theirs, strict=True)
-        if (x.share - half) * (y.share - half) < 0
-    ]
-    for id, x, y in sorted(rows, key=lambda row: -abs(row[1] - row[2])):
-        yield {"id": id, "a": float(x), "b": float(y)}
+    rows = [(id, x, y) for id, x, y in zip(ids, ours, theirs, strict=True) if (x.share - half) * (y.share - half) < 0]
+    for id, x, y in sorted(rows, key=lambda row: -abs(row[1].share - row[2].share)):
+        yield {
+            "id": id, "a": float(x.share), "b": float(y.share), "gold": min(x.golds | y.golds, default=None),
+            "answer_a": x.answer, "answer_b": y.answer,
+        }  # fmt: skip
 
 
 def _gold_notes(ids: Sequence[str], ours: Sequence[_Scores], theirs: Sequence[_Scores]) -> list[str]:
@@ -244,75 +277,3 @@ def _named(ids: Sequence[str]) -> str:
     """
     names = ", ".join(repr(id if len(id) <= 40 else f"{id[:40]}…") for id in ids[:_NAMED])
     return names if len(ids) <= _NAMED else f"{names} and {len(ids) - _NAMED:,} more"
-
-
-def print_comparison(found: dict[str, Any]) -> None:
-    """The comparison on standard output; colours on a terminal only."""
-    console = Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
-    for pair in found["pairs"]:
-        console.print()
-        console.print(_means(pair))
-        console.print()
-        for sentence in _sentences(pair, tests=len(found["pairs"])):
-            console.print(sentence)
-        if pair["flipped"]:
-            console.print()
-            console.print(_flips(pair["flipped"]))
-        for note in pair["notes"]:
-            console.print(f"[dim]note:[/] {escape(note)}")
-
-
-def _means(pair: dict[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(f"{pair['problems']:,} problems", overflow="fold")
-    for heading in ("samples each", "mean score", "std. error", "95 % interval"):
-        table.add_column(heading, justify="right")
-    for letter in ("a", "b"):
-        run = pair[letter]
-        name = f"[bold]{letter.upper()}[/] {escape(run['name'])}"
-        table.add_row(name, f"{run['samples_per_problem']:,}", *_cells(run["score"], ""))
-    table.add_row("[bold]B − A[/]", "", *_cells(pair["difference"], "+"))
-    return table
-
-
-def _cells(value: dict[str, Any], sign: str) -> tuple[str, str, str]:
-    interval = value["ci95"]
-    return (
-        f"[bold]{_percent(value['mean'], sign)}[/]",
-        "" if value["stderr"] is None else _percent(value["stderr"]),
-        "none" if interval is None else f"{_percent(interval[0], sign)} to {_percent(interval[1], sign)}",
-    )
-
-
-def _sentences(pair: dict[str, Any], *, tests: int) -> Iterator[str]:
-    flip, pairs = pair["sign_flip"], pair["mcnemar"]
-    error = f" ± {flip['error']:.2g}, drawn" if flip["error"] else ""
-    adjusted = f"; [bold]{flip['holm']:.3g}[/] for {tests} tests (Holm)" if tests > 1 else ""
-    yield f"p = [bold]{flip['p']:.3g}[/]{error} by sign flips over problems{adjusted}"
-    if pairs is not None:
-        yield (
-            f"p = [bold]{pairs['p']:.3g}[/] by McNemar's exact test: {pairs['only_a']:,} problems only A got right, "
-            f"{pairs['only_b']:,} only B"
-        )
-    if pair["detectable"] is not None:
-        yield (
-            f"a difference of [bold]{_percent(pair['detectable'])}[/] would have been found 4 times out of 5 "
-            "(level 5 %, power 80 %)"
-        )
-
-
-def _flips(flipped: Sequence[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column(f"{len(flipped):,} problems flipped", overflow="fold")
-    table.add_column("right in A", justify="right")
-    table.add_column("right in B", justify="right")
-    for row in flipped[:SHOWN]:
-        colour = "green" if row["b"] > row["a"] else "red"
-        table.add_row(escape(row["id"]), f"{row['a']:.1%}", f"[{colour}]{row['b']:.1%}[/]")
-    if len(flipped) > SHOWN:
-        table.add_row(f"[dim]and {len(flipped) - SHOWN:,} more (--json lists all)[/]", "", "")
-    return table
-
-
-def _percent(value: float, sign: str = "") -> str:
-    return f"{100 * value:{sign}.2f} %"

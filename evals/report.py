@@ -67,9 +67,7 @@ def write_report(
         "index": [_pack(_index(selection, problems))],
         "texts": _text_blocks(selection),
     }
-    _write_whole(
-        Path(path), (piece for i, part in enumerate(template) for piece in (fields[part] if i % 2 else [part]))
-    )
+    write_whole(Path(path), (piece for i, part in enumerate(template) for piece in (fields[part] if i % 2 else [part])))
 
 
 class _Problems:
@@ -276,7 +274,8 @@ def _policy(template: str) -> str:
     )
 
 
-def _write_whole(path: Path, pieces: Iterable[str]) -> None:
+def write_whole(path: Path, pieces: Iterable[str]) -> None:
+    """Write a text file, whole or not at all; a pipe is written to. Raises OSError."""
     target = path.resolve()  # a link keeps pointing where it did
     if target.exists() and not target.is_file():  # a pipe, /dev/stdout: nothing to replace
         with target.open("w", encoding="utf-8", errors="replace") as file:

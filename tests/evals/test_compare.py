@@ -36,6 +36,10 @@ def pair(write: Write, a: Iterable[Row], b: Iterable[Row], **options: bool) -> R
     return found
 
 
+def flipped(found: Row) -> list[tuple[str, float, float]]:
+    return [(row["id"], row["a"], row["b"]) for row in found["flipped"]]
+
+
 def test_one_sample_each_by_hand(write_rows: Write) -> None:
     a = rows({f"p{i}": [i < 4] for i in range(10)})
     b = rows({f"p{i}": [1 <= i < 9] for i in range(10)})
@@ -49,8 +53,7 @@ def test_one_sample_each_by_hand(write_rows: Write) -> None:
     assert found["mcnemar"] == {"only_a": 1, "only_b": 5, "p": 0.21875}
     assert found["sign_flip"] == {"p": 0.21875, "error": 0.0, "holm": 0.21875}
     assert found["detectable"] == detectable(found["difference"]["stderr"], 10)
-    assert found["flipped"] == [{"id": "p0", "a": 1.0, "b": 0.0}, *[{"id": f"p{i}", "a": 0.0, "b": 1.0}
-                                                                   for i in range(4, 9)]]  # fmt: skip
+    assert flipped(found) == [("p0", 1.0, 0.0), *[(f"p{i}", 0.0, 1.0) for i in range(4, 9)]]
     assert found["notes"] == []
 
 
@@ -65,7 +68,28 @@ def test_several_samples_by_hand(write_rows: Write) -> None:
     assert found["difference"]["ci95"] == pytest.approx(by_hand.ci95)
     assert found["sign_flip"]["p"] == 1.0  # one problem that differs may as well differ the other way
     assert found["mcnemar"] is None
-    assert found["flipped"] == [{"id": "q", "a": 0.25, "b": 1.0}]  # half right is no side to flip from
+    assert flipped(found) == [("q", 0.25, 1.0)]  # half right is no side to flip from
+
+
+def test_a_flip_shows_what_each_run_answered_most(write_rows: Write) -> None:
+    a, b = rows({"p": [1, 1, 1, 1]}, answer="4"), rows({"p": [0, 0, 0, 0]}, answer="4")
+    for row, text in zip(a, ("4", "4", "4.0", None), strict=True):
+        row["extracted"] = text
+    for row in b:
+        row["extracted"] = None
+    [flip] = pair(write_rows, a, b)["flipped"]
+    assert flip == {"id": "p", "a": 1.0, "b": 0.0, "gold": "4", "answer_a": {"text": "4", "samples": 2},
+                    "answer_b": None}  # fmt: skip
+    a[0]["extracted"] = a[1]["extracted"] = "9" * 900
+    [flip] = pair(write_rows, a, b)["flipped"]
+    assert flip["answer_a"] == {"text": "9" * 200 + "…", "samples": 2}
+
+
+def test_all_wrong_has_an_interval_with_a_width(write_rows: Write) -> None:
+    found = pair(write_rows, rows({"p": [0, 0], "q": [0, 0]}), rows({"p": [1, 0], "q": [1, 1]}))
+    assert found["a"]["score"]["ci95"] == wilson(0, 2).ci95
+    assert found["scores"] == [{"id": "p", "a": 0.0, "b": 0.5}, {"id": "q", "a": 0.0, "b": 1.0}]
+    assert found["settings"] is None
 
 
 def test_runs_that_agree_have_no_interval_and_nothing_detectable(write_rows: Write) -> None:
