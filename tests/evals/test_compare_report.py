@@ -198,8 +198,18 @@ def test_equal_settings_and_files_without_any(rlvr: Rlvr, tmp_path: Path, write_
 
 
 def test_what_follows_from_another_setting_is_not_said_twice() -> None:
-    a = {"first_prompt": {"text": "a", "rendered": "<a>"}, "started": 1, "command": ["x"], "engine": {"options": {}}}
-    b = {"first_prompt": {"text": "b", "rendered": "<b>"}, "started": 2, "command": ["y"], "engine": {"options": {}}}
+    a: Row = {
+        "first_prompt": {"text": "a", "rendered": "<a>"},
+        "started": 1,
+        "command": ["x"],
+        "engine": {"options": {}},
+    }
+    b: Row = {
+        "first_prompt": {"text": "b", "rendered": "<b>"},
+        "started": 2,
+        "command": ["y"],
+        "engine": {"options": {}},
+    }
     assert differing_settings(a, b) == [{"name": "first_prompt.rendered", "a": "<a>", "b": "<b>"}]
     assert differing_settings(a, a) == []
 

@@ -1,5 +1,6 @@
 """The report in a real Chromium: what it shows, that it can be used, and that it asks nothing of any network."""
 
+import json
 import os
 import random
 import shutil
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rlvr.evals.compare import compare
+from rlvr.evals.compare_report import write_compare_report
 from rlvr.evals.report import write_report
 from rlvr.evals.selection import ReportSample, Selection
 from rlvr.evals.tally import Tally
@@ -82,7 +85,7 @@ def opened(browser: Any) -> Iterator[Open]:
         if not r.url.startswith(("file:", "data:", "blob:")):
             seen.append(r.url)
 
-    def go(path: Path, hash: str = "", **options: Any) -> Any:
+    def go(path: Path, hash: str = "", ready: str = "html[data-ready]", **options: Any) -> Any:
         contexts.append(browser.new_context(**{"viewport": {"width": 1300, "height": 900}, **options}))
         page = contexts[-1].new_page()
         page.on("console", lambda message: seen.append(message.text))
@@ -90,7 +93,7 @@ def opened(browser: Any) -> Iterator[Open]:
         page.on("dialog", lambda dialog: (seen.append("a dialog opened"), dialog.dismiss()))
         page.on("request", request)
         page.goto(path.as_uri() + hash)
-        page.wait_for_selector("html[data-ready]", state="attached")
+        page.wait_for_selector(ready, state="attached")
         return page
 
     yield go
@@ -368,3 +371,30 @@ def test_fifty_thousand_samples(opened: Open, tmp_path: Path) -> None:
     page.click("#rows tbody tr")
     page.wait_for_selector("#reader mark")
     assert page.inner_text("#reader mark") == "\\boxed{49996}"
+
+
+def test_a_small_set_shows_its_bca_intervals(opened: Open, tmp_path: Path) -> None:
+    score = {**ESTIMATE, "ci95_bca": [0.25, 0.5]}
+    page = opened(write(tmp_path / "r.html", RUN, **{**SUMMARY, "pass@k": {"1": score}, "score": score}))
+    assert close_to(page.inner_text("#headline")).split("\n")[2:4] == [
+        "95 % interval 20.0 to 61.0 %",
+        "BCa 25.0 to 50.0 %",
+    ]
+
+
+def test_the_page_of_a_comparison(opened: Open, tmp_path: Path) -> None:
+    for name, right in (("a", "101"), ("b", "010")):
+        verdicts = enumerate(zip(right, ("p", "q", HOSTILE), strict=True))
+        rows = [{"id": id, "sample": 0, "score": int(ok), "status": "correct" if ok == "1" else "wrong",
+                 "extracted": HOSTILE, "answer": f"gold {i}"} for i, (ok, id) in verdicts]  # fmt: skip
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    write_compare_report(tmp_path / "c.html", compare([str(tmp_path / f"{name}.jsonl") for name in "ab"]))
+    page = opened(tmp_path / "c.html", ready=".tiles")
+    flipped = page.locator("table.list").first.locator("tbody tr")
+    assert flipped.locator("td:nth-child(4)").all_inner_texts() == ["gold 0", "gold 1", "gold 2"]
+    assert flipped.nth(2).locator("td").first.inner_text() == HOSTILE
+    assert page.locator("svg").count() == 2
+    assert page.evaluate("getComputedStyle(document.querySelector('.tiles')).display") == "flex"  # its style is allowed
+    assert not page.locator("details table").is_visible()
+    page.click("details summary")
+    assert page.locator("details tbody tr").count() == 3

@@ -73,7 +73,7 @@ def test_bca_only_where_it_means_something() -> None:
 
 
 def test_the_column_is_printed_when_asked_for_and_fits(capsys: pytest.CaptureFixture[str]) -> None:
-    summary = {**summary_of(TABLE), "verifier": "math", "seconds": 0.0, "bad_rows": 0}
+    summary: Summary = {**summary_of(TABLE), "verifier": "math", "seconds": 0.0, "bad_rows": 0}
     print_summary(summary)
     assert "BCa" not in capsys.readouterr().out
     print_summary(summary, bca=True)
