@@ -1,6 +1,7 @@
 """What honest programs may count on, how tests are judged, and what a sandbox does when something is missing."""
 
 import gc
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -291,3 +292,22 @@ def test_what_is_missing(sandbox: DockerSandbox) -> None:
     with pytest.raises(ValueError, match="worker"):
         DockerSandbox(workers=0)
     gc.collect()
+
+
+def test_engines_share_the_load(sandbox: DockerSandbox) -> None:
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    with DockerSandbox(workers=2, hosts=[host, host]) as own:
+        with own.open(Program("print(1)")) as one, own.open(Program("print(2)")) as other:
+            assert [next(session.run([b""])).stdout for session in (one, other)] == [b"1\n", b"2\n"]
+        assert [engine.load for engine in own._engines] == [1, 1]
+
+
+def test_a_runtime_is_asked_for(sandbox: DockerSandbox) -> None:
+    with DockerSandbox(workers=1, runtime="runc") as own:
+        assert run(own, "print(1)").stdout == b"1\n"
+    with (
+        DockerSandbox(workers=1, runtime="no-such-runtime") as own,
+        pytest.raises(SandboxUnavailable, match="no-such-runtime"),
+        own.open(Program("print(1)")),
+    ):
+        pass

@@ -182,6 +182,18 @@ def test_scoring_in_an_event_loop(docker: DockerSandbox) -> None:
     assert [verdict.score for verdict in asyncio.run(run())] == expected(30)
 
 
+@pytest.mark.slow
+def test_no_verdict_flips_where_four_times_as_many_workers_as_cores_run(docker: DockerSandbox) -> None:
+    """1,000 honest programs that each need 50 ms of CPU time, a fifth of their limit."""
+    source = "import time\nn = int(input())\nwhile time.process_time() < 0.05: pass\nprint(n + 1)"
+    tests = {"inputs": ["5"], "outputs": ["6"]}
+    pairs = [(Problem(str(n), tests=tests), Completion(f"```python\n{source}  # {n}\n```")) for n in range(1000)]
+    workers = 4 * (os.cpu_count() or 1)
+    with DockerSandbox(workers=workers, limits=Limits(cpu_s=0.25, wall_factor=100.0, memory_mb=128)) as many:
+        verdicts = score_threads(partial(verify_code, sandbox=many), pairs, workers=workers)
+        assert {(verdict.score, verdict.reason) for verdict in verdicts} == {(1.0, "all_tests_passed")}
+
+
 # ---- the benchmarks' own solutions: all of them are right
 
 
