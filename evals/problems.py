@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from ..verifiers.types import Problem
 from .columns import RowReader
+from .engines.quiet import patient_hub
 from .errors import BadRow, UsageError
 from .files import Row, Source
 from .tasks import Task
@@ -244,7 +245,8 @@ def _hub_rows(task: Task) -> Iterable[Row]:
 def _loaded(task: Task, where: str, load: Callable[[Any], Any]) -> Iterable[Row]:
     sets = _datasets(task)
     try:
-        found = load(sets)
+        with patient_hub():
+            found = load(sets)
     except (OSError, ValueError, sets.exceptions.DatasetsError) as error:
         raise UsageError(f"task {task.name}: {_why(task, where, error)}") from None
     if isinstance(found, sets.DatasetDict):
@@ -272,7 +274,8 @@ def _resolved(task: Task) -> str | None:
     _datasets(task)
     hub: Any = importlib.import_module("huggingface_hub")
     try:
-        return hub.HfApi().dataset_info(task.hub, revision=task.revision).sha
+        with patient_hub():
+            return hub.HfApi().dataset_info(task.hub, revision=task.revision).sha
     except Exception as error:  # noqa: BLE001 - what speaks HTTP there changes with the version; it is told, not hidden
         where = f"the hub's {task.hub}"
         raise UsageError(f"task {task.name}: {_why(task, where, error)}") from None
@@ -285,6 +288,8 @@ def _why(task: Task, where: str, error: Exception) -> str:
     if "gated" in text.lower() or "401" in text or "403" in text:
         return f"{where} is gated: accept its terms at {page}, then log in (`hf auth login`, or the variable HF_TOKEN)"
     if task.hub is not None and where.startswith("the hub"):
+        if "LocalEntryNotFoundError" in text or type(error).__name__ == "ConnectError":
+            return f"the hub cannot be reached and {task.hub} is not in the cache here; --data FILE reads a local copy"
         return (
             f"{where} cannot be loaded ({text[:200]}): is there a network, does {page} exist? "
             "--data FILE reads a local copy"

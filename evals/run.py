@@ -24,7 +24,7 @@ from .files import Row, Source, dump_line
 from .outcome import Scoring, conclude
 from .problems import Problems
 from .prompts import Template
-from .run_dir import FREE_OPTIONS, Key, RunDir, completion_of
+from .run_dir import ENGINE_LOG, FREE_OPTIONS, Key, RunDir, completion_of
 from .scoring import Scorer
 from .summary import Summary
 from .tasks import Task
@@ -92,10 +92,10 @@ def evaluate(
             run = _Run(plan, chosen, stack.enter_context(RunDir(plan.out)), model, sampling, listener)
             run.look()
             runs.append(run)
-        if any(run.missing for run in runs):
-            engine = _engine(model)
+        if drawing := [run for run in runs if run.missing]:
+            engine = _engine(model, drawing[0].folder.path / ENGINE_LOG)
             try:
-                asyncio.run(_draw_all(engine, model, runs, command))
+                asyncio.run(_draw_all(engine, drawing, command))
             except EngineUnavailable as error:
                 raise UsageError(f"--model {model.name}: {error}") from None
         else:
@@ -259,18 +259,19 @@ class _Run:
         }  # fmt: skip
 
 
-async def _draw_all(engine: Engine, model: Model, runs: Iterable[_Run], command: Sequence[str]) -> None:
+async def _draw_all(engine: Engine, runs: Iterable[_Run], command: Sequence[str]) -> None:
     try:
         info = await engine.start()
         for run in runs:
-            if run.missing:
-                await run.draw(engine, info, command)
+            await run.draw(engine, info, command)
     finally:
         await engine.aclose()
 
 
-def _engine(model: Model) -> Engine:
+def _engine(model: Model, log: Path) -> Engine:
     options = dict(model.options or {})
+    if model.backend == "vllm":
+        options.setdefault("log_file", str(log))
     if ":" not in model.backend:
         if model.backend not in ENGINES:
             known = ", ".join(ENGINES)

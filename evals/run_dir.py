@@ -6,6 +6,7 @@ samples.jsonl   one row per completion, appended and flushed as it arrives
 errors.jsonl    samples that could not be had; they are asked for again when the run is continued
 scored.jsonl    one row per verdict: as they come while the run goes on, by problem and sample once it is over
 sessions.jsonl  when it ran: a row at the start and one at the end of each time
+engine.log      what vLLM wrote, where the run was its own engine's
 summary.json, report.html
 """
 
@@ -26,11 +27,18 @@ from .output import read_verdict, verdict_row
 
 MANIFEST, PROBLEMS, SAMPLES, ERRORS = "manifest.json", "problems.jsonl", "samples.jsonl", "errors.jsonl"
 SCORED, SESSIONS, SUMMARY, REPORT = "scored.jsonl", "sessions.jsonl", "summary.json", "report.html"
+ENGINE_LOG = "engine.log"
 
 UNCOMPARED = ("rlvr_git", "folder_git", "command", "started")
 """Of the manifest: what tells where a run came from and does not change what it is."""
-FREE_OPTIONS = frozenset({"base_url", "concurrency", "retries", "backoff_s", "silence_s", "api_key_env"})
-"""Engine options that may change when a run is continued: where a server is and how hard it is asked, not what for."""
+FREE_OPTIONS = frozenset(
+    {"base_url", "concurrency", "retries", "backoff_s", "silence_s", "api_key_env", "log_file"}
+    # What somebody lowers whose run ended out of memory.
+    | {"batch_size", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_seqs", "max_num_batched_tokens"}
+    | {"data_parallel_size"}
+)
+"""Engine options that may change when a run is continued: where a server is, how hard an engine works and with how much
+memory, not what it is asked."""
 
 Key = tuple[str, int]
 _LOCK = ".lock"
@@ -115,7 +123,7 @@ class RunDir:
             self.manifest = read_manifest(self.path)
             return
         names = {entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")}
-        if strange := sorted(names - {PROBLEMS}):  # which is written before the manifest
+        if strange := sorted(names - {PROBLEMS, ENGINE_LOG}):  # which are written before the manifest
             raise UsageError(f"{self.path}: holds {strange[0]} and is no run of ours; --out picks another folder")
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
+from .quiet import patient_hub
 from .types import EngineUnavailable, Prompt
 
 
@@ -27,7 +28,8 @@ def _commit(model: str, revision: str | None) -> str:
 
     at = f" at revision {revision}" if revision else ""
     try:
-        config: str = cast(Any, huggingface_hub).hf_hub_download(model, "config.json", revision=revision)
+        with patient_hub():
+            config: str = cast(Any, huggingface_hub).hf_hub_download(model, "config.json", revision=revision)
     except hub.GatedRepoError:
         raise EngineUnavailable(
             f"{model} is gated: accept its terms at https://huggingface.co/{model}, then set HF_TOKEN"

@@ -32,7 +32,8 @@ def make_engine(name: str, model: str, options: Mapping[str, Any] | None = None)
         built = getattr(import_module(f".{module}", __package__), class_name)
     except ModuleNotFoundError as missing:
         raise EngineUnavailable(
-            f"the {name} engine needs {missing.name}, which is not installed: pip install 'rlvr[{extra}]'"
+            f"the {name} engine needs {missing.name}, which is not installed: pip install 'rlvr[{extra}]', or choose "
+            f"another --backend ({', '.join(other for other in ENGINES if other != name)})"
         ) from missing
     except ImportError as broken:  # of a library that is there, such as vLLM without libcuda
         raise EngineUnavailable(f"the {name} engine's library does not load: {broken}") from broken

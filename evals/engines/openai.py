@@ -89,7 +89,7 @@ class OpenAIEngine:
 
     async def start(self) -> EngineInfo:
         if not re.match(r"https?://[^/]", self._base_url):
-            raise EngineUnavailable(f"{self._base_url} is no URL: write http://HOST:PORT/v1")
+            raise EngineUnavailable(f"the base URL {self._base_url} is no URL: write http://HOST:PORT/v1")
         key = os.environ.get(self._api_key_env)
         self._client = httpx2.AsyncClient(
             base_url=self._base_url + "/",
@@ -156,7 +156,9 @@ class OpenAIEngine:
                 raise EngineUnavailable(await self._why_refused(refused)) from None
             except Broken as broken:
                 if failures == _GREETINGS:
-                    raise EngineUnavailable(f"no OpenAI-compatible server at {self._shown_url}: {broken}") from None
+                    raise EngineUnavailable(
+                        f"no OpenAI-compatible server at {self._shown_url} ({broken}); --base-url names another"
+                    ) from None
                 await asyncio.sleep(self._wait_s(broken, failures))
         raise AssertionError("unreachable")
 

@@ -1,5 +1,6 @@
-"""Libraries that write to the terminal: into a file with it."""
+"""Libraries that write to the terminal: into a file with it, or one sentence in its place."""
 
+import logging
 import os
 import sys
 from collections.abc import Generator
@@ -27,3 +28,32 @@ def output_to(path: Path) -> Generator[None]:
         for descriptor, copy in enumerate(kept, start=1):
             os.dup2(copy, descriptor)
             os.close(copy)
+
+
+@contextmanager
+def patient_hub() -> Generator[None]:
+    """One sentence for the two lines that the hub's client writes at each of its tries. Import huggingface_hub before.
+
+    The client tries six times within half a minute; what comes of it is its exception's to tell.
+    """
+    said = False
+
+    def once(record: logging.LogRecord) -> bool:
+        nonlocal said
+        text = record.getMessage()
+        if "Retrying in" not in text and "thrown while requesting" not in text:
+            return True
+        if said:
+            return False
+        said = True
+        record.msg, record.args = "the Hugging Face hub does not answer; trying for half a minute …", None
+        return True
+
+    handlers = list(logging.getLogger("huggingface_hub").handlers)
+    for handler in handlers:
+        handler.addFilter(once)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(once)

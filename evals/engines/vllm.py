@@ -78,8 +78,9 @@ class VllmEngine:
             # vLLM's 0.92 is meant for a GPU of its own; this memory is everybody's.
             options.setdefault("gpu_memory_utilization", 0.5)
         self._log = log = self._log or _temporary_log()
+        before = log.stat().st_size if log.exists() else 0
         with output_to(log):
-            self._engine = self._started(path, commit, options, log)
+            self._engine = self._started(path, commit, options, log, before)
         logging.getLogger("vllm").setLevel(logging.ERROR)  # in this process; its own have the log
         config = self._engine.vllm_config
         self._tokenizer = self._engine.get_tokenizer()
@@ -118,13 +119,13 @@ class VllmEngine:
                 self._engine.shutdown()
             self._engine = None
 
-    def _started(self, path: str, commit: str | None, options: Mapping[str, Any], log: Path) -> Any:
-        """Raises EngineUnavailable: the cause is in another process, and only the log has its words."""
+    def _started(self, path: str, commit: str | None, options: Mapping[str, Any], log: Path, before: int) -> Any:
+        """Raises EngineUnavailable: the cause is in another process, and only the log has it, from `before` on."""
         try:
             args = _vllm.AsyncEngineArgs(model=path, revision=commit, **options)
             return _async_llm.AsyncLLM.from_engine_args(args, usage_context=_usage.UsageContext.LLM_CLASS)
         except (OSError, ValueError, RuntimeError, ImportError, AssertionError) as broken:
-            raise EngineUnavailable(_why(broken, log)) from broken
+            raise EngineUnavailable(_why(broken, log, before)) from broken
 
     async def _draw(self, job: Job, give: Give, *, sampling: Sampling) -> None:
         prompt, ids, sample = job
@@ -200,9 +201,10 @@ def _logprobs(done: Any) -> tuple[float, ...]:
     return tuple(by_id[token].logprob for token, by_id in zip(done.token_ids, done.logprobs, strict=True))
 
 
-def _why(broken: Exception, log: Path) -> str:
-    """The last error that stands in the log, which is nearer to the cause than what reaches this process."""
-    errors = re.findall(r"(\w*(?:Error|Exception): [^\n]+)", log.read_text(encoding="utf-8", errors="replace"))
+def _why(broken: Exception, log: Path, before: int) -> str:
+    """The last error that this start left in the log, nearer to the cause than what reaches this process."""
+    said = log.read_bytes()[before:].decode("utf-8", "replace")
+    errors = re.findall(r"(\w*(?:Error|Exception): [^\n]+)", said)
     causes = [line for line in errors if "initialization failed" not in line]
     cause = causes[-1] if causes else f"{type(broken).__name__}: {str(broken).strip().splitlines()[0]}"
     advice = f". Out of memory: {_LOWER}" if _MEMORY.search(cause) else ""

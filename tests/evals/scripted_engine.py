@@ -29,12 +29,17 @@ class Engine:
         twice: bool = False,
         tensor_parallel_size: int = 1,
         concurrency: int = 1,
+        batch_size: int = 1,
         version: str = "1",
     ) -> None:
         self.model, self.pause_s, self.broken, self.unavailable, self.log = model, pause_s, broken, unavailable, log
         self.drop, self.twice = drop, twice
         self.version = version
-        self.options = {"tensor_parallel_size": tensor_parallel_size, "concurrency": concurrency}
+        self.options = {
+            "tensor_parallel_size": tensor_parallel_size,
+            "concurrency": concurrency,
+            "batch_size": batch_size,
+        }
 
     async def start(self) -> EngineInfo:
         self._note("start")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from rlvr.evals import outcome, run_dir
 from rlvr.evals.cli import main
+from rlvr.evals.engines.types import EngineUnavailable
 from rlvr.evals.run_dir import RunDir
 
 Rlvr = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -129,7 +130,7 @@ def test_the_manifest_says_what_the_run_is(evaluate: Eval, folder: Path) -> None
     }  # fmt: skip
     assert manifest["engine"] == {
         "name": "scripted", "model": "m", "revision": "abc123", "versions": {"scripted": "1"},
-        "options": {"tensor_parallel_size": 2, "concurrency": 1},
+        "options": {"tensor_parallel_size": 2, "concurrency": 1, "batch_size": 1},
     }  # fmt: skip
     asked = "What is 2 + 0?\nPlease reason step by step, and put your final answer within \\boxed{}."
     assert manifest["first_prompt"]["rendered"] == f"<user>{asked}<think>\n"
@@ -407,6 +408,43 @@ def test_how_hard_the_server_is_asked_may_change(evaluate: Eval, folder: Path) -
     assert evaluate(*options(concurrency=50))[0] == 0
     same_run(folder / "run", folder / "whole")
     assert "concurrency" in run_dir.FREE_OPTIONS
+
+
+def test_a_run_that_ended_out_of_memory_goes_on_with_less(evaluate: Eval, folder: Path) -> None:
+    evaluate(*options(batch_size=16), out="whole")
+    evaluate(*options(batch_size=16))
+    os.truncate(folder / "run/samples.jsonl", (folder / "run/samples.jsonl").stat().st_size // 2)
+    assert evaluate(*options(batch_size=4))[0] == 0
+    same_run(folder / "run", folder / "whole")
+
+
+class Vllm:
+    """What is asked of the vLLM engine, which is not installed here."""
+
+    asked: dict[str, Any]
+
+    def __init__(self, model: str, *, log_file: str | None = None, **more: Any) -> None:
+        Vllm.asked = {"log_file": log_file, **more}
+        assert log_file is not None
+        Path(log_file).write_text("starting\n")
+
+    async def start(self) -> Any:
+        raise EngineUnavailable(f"all it said is in {self.asked['log_file']}")
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_vllm_writes_into_the_runs_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("rlvr.evals.run.make_engine", lambda name, model, options: Vllm(model, **options))
+    words = ["eval", "task.toml", "--model", "m", "--out", "run"]
+    for _ in range(2):  # the log that a failed start left is no obstacle to the next
+        assert main(words) == 2
+        assert Vllm.asked == {"log_file": "run/engine.log"}
+        assert "all it said is in run/engine.log" in capsys.readouterr().err
+    assert (folder / "run/engine.log").read_text() == "starting\n"
+    assert main([*words, "--engine-option", "log_file=mine.log"]) == 2
+    assert Vllm.asked == {"log_file": "mine.log"}
 
 
 def test_a_second_process_is_refused_and_a_killed_one_is_not_in_the_way(

@@ -103,6 +103,18 @@ def test_only_what_a_run_is_differs() -> None:
     assert len(line) < 300
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "batch_size", "data_parallel_size", "gpu_memory_utilization", "kv_cache_memory_bytes", "log_file",
+        "max_num_batched_tokens", "max_num_seqs",
+    ],
+)  # fmt: skip
+def test_what_saves_memory_may_change_when_a_run_is_continued(option: str) -> None:
+    then, now = ({"engine": {"options": options}} for options in ({option: 16, "dtype": "float32"}, {"dtype": "half"}))
+    assert difference(then, now) == ["engine.options.dtype: 'float32' then, 'half' now"]
+
+
 def test_a_manifest_is_the_first_ones(tmp_path: Path) -> None:
     with RunDir(tmp_path) as folder:
         folder.begin({**MANIFEST, "started": 1}, [Problem("a")])
@@ -131,6 +143,10 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_folder_that_nothing_came_of_is_taken_away(tmp_path: Path) -> None:
     RunDir(tmp_path / "runs" / "new").close()
     assert not (tmp_path / "runs" / "new").exists()
+    with RunDir(tmp_path / "runs" / "logged") as folder:
+        (folder.path / "engine.log").write_text("CUDA out of memory")  # of an engine that could not start
+    RunDir(tmp_path / "runs" / "logged").close()
+    assert (tmp_path / "runs" / "logged" / "engine.log").exists()
     (tmp_path / "mine").mkdir()
     RunDir(tmp_path / "mine").close()
     assert (tmp_path / "mine").exists()

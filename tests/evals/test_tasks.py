@@ -320,8 +320,13 @@ def test_a_task_without_a_pin_and_without_a_network(monkeypatch: pytest.MonkeyPa
         ),
         (
             ConnectionError("Couldn't reach\n'Idavidrein/gpqa' on the Hub (LocalEntryNotFoundError)"),
+            "task gpqa_diamond: the hub cannot be reached and Idavidrein/gpqa is not in the cache here; --data FILE "
+            "reads a local copy",
+        ),
+        (
+            ConnectionError("Couldn't reach\n'Idavidrein/gpqa' on the Hub (HfHubHTTPError)"),
             "task gpqa_diamond: the hub's Idavidrein/gpqa cannot be loaded (Couldn't reach 'Idavidrein/gpqa' on the "
-            "Hub (LocalEntryNotFoundError)): is there a network, does "
+            "Hub (HfHubHTTPError)): is there a network, does "
             "https://huggingface.co/datasets/Idavidrein/gpqa exist? --data FILE reads a local copy",
         ),
     ],

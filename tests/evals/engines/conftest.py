@@ -1,12 +1,17 @@
-"""An OpenAI-compatible server that misbehaves as told, a tiny model, and drawing everything from an engine."""
+"""An OpenAI-compatible server that misbehaves as told, a tiny model, vLLM's server, drawing all from an engine."""
 
 import asyncio
 import json
+import os
+import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -208,3 +213,45 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = Path(__file__).parents[1] / "tiny_model.py"
     subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def vllm_options() -> tuple[str, ...]:
+    """How vLLM is started, as for --engine-option."""
+    sizes = ("max_model_len=2048", "max_num_seqs=16", "kv_cache_memory_bytes=268435456")
+    return ("dtype=float32", "enforce_eager=true", *sizes)
+
+
+@pytest.fixture(scope="session")
+def server(tiny_model: Path, vllm_options: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of vLLM's own OpenAI server; killed with all its processes at the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(tiny_model)]
+    command += ["--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(port), "--no-enable-chunked-prefill"]
+    for option in vllm_options:
+        name, _, value = option.partition("=")
+        command += [f"--{name.replace('_', '-')}", *([] if value == "true" else [value])]
+    log = tmp_path_factory.mktemp("server") / "log"
+    url = f"http://127.0.0.1:{port}/v1"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+        try:
+            for _ in range(800):
+                assert process.poll() is None, log.read_text()[-3000:]
+                try:
+                    with urllib.request.urlopen(f"{url}/models", timeout=5):
+                        break
+                except (urllib.error.URLError, ConnectionError, TimeoutError):
+                    sleep(0.5)
+            else:
+                pytest.fail(log.read_text()[-3000:])
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()

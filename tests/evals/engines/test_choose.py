@@ -1,6 +1,7 @@
 """What lies around the engines: choosing one, its options, its seeds, where a model lies, many jobs at once."""
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from rlvr.evals.engines.checkpoint import find_model
 from rlvr.evals.engines.choose import make_engine, parse_options
 from rlvr.evals.engines.drawing import drawn
+from rlvr.evals.engines.quiet import patient_hub
 from rlvr.evals.engines.seeds import seed_of
 from rlvr.evals.engines.types import EngineUnavailable, Generated
 from rlvr.evals.errors import UsageError
@@ -46,6 +48,27 @@ def test_a_library_that_does_not_load_says_why(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(EngineUnavailable, match=r"vllm engine's library does not load: libcuda.so.1"):
         make_engine("vllm", "tiny")
+
+
+def test_the_hubs_tries_are_told_once_and_the_rest_is_let_through() -> None:
+    logger, told = logging.getLogger("huggingface_hub"), list[str]()
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger.addHandler(handler)
+    try:
+        with patient_hub():
+            for number in range(1, 6):
+                logger.warning("'%s' thrown while requesting HEAD https://hub/x", "no name")
+                logger.warning("Retrying in 1s [Retry %d/5].", number)
+            logger.warning("Rate limited. Waiting 300s before retry [Retry 1/5].")
+        logger.warning("Retrying in 8s [Retry 5/5].")
+    finally:
+        logger.removeHandler(handler)
+    assert told == [
+        "the Hugging Face hub does not answer; trying for half a minute …",
+        "Rate limited. Waiting 300s before retry [Retry 1/5].",
+        "Retrying in 8s [Retry 5/5].",
+    ]
 
 
 def test_options_are_json_or_text() -> None:

@@ -1,16 +1,10 @@
 """A real vLLM on the tiny model, offline and as a server, beside transformers: `make test-engines`."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import pytest
@@ -20,16 +14,11 @@ pytestmark = [
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM has an environment of its own: make test-engines"),
 ]
 SCRIPT = Path(__file__).with_name("draw_samples.py")
-VLLM = (
-    "dtype=float32",
-    "max_model_len=2048",
-    "enforce_eager=true",
-    "max_num_seqs=16",
-    "kv_cache_memory_bytes=268435456",
-)
 HOT = {"temperature": 1.0, "top_p": 0.95, "max_tokens": 200, "logprobs": True}
 GREEDY = {"temperature": 0.0, "max_tokens": 30, "logprobs": True}
 BACKSTOP_S = 400
+
+Options = tuple[str, ...]
 
 
 def draw(engine: str, model: str | Path, sampling: Any, *options: str) -> tuple[Any, dict[tuple[str, int], Any]]:
@@ -45,51 +34,8 @@ def draw(engine: str, model: str | Path, sampling: Any, *options: str) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def offline(tiny_model: Path) -> Any:
-    return draw("vllm", tiny_model, HOT, *VLLM)
-
-
-@pytest.fixture(scope="module")
-def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """vLLM's own OpenAI server; killed with all its processes at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(tiny_model)]
-    command += [
-        "--served-model-name",
-        "tiny",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--no-enable-chunked-prefill",
-    ]
-    for option in VLLM:
-        name, _, value = option.partition("=")
-        command += [f"--{name.replace('_', '-')}", *([] if value == "true" else [value])]
-    log = tmp_path_factory.mktemp("server") / "log"
-    url = f"http://127.0.0.1:{port}/v1"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
-        try:
-            for _ in range(BACKSTOP_S * 2):
-                assert process.poll() is None, log.read_text()[-3000:]
-                try:
-                    with urllib.request.urlopen(f"{url}/models", timeout=5):
-                        break
-                except (urllib.error.URLError, ConnectionError, TimeoutError):
-                    sleep(0.5)
-            else:
-                pytest.fail(log.read_text()[-3000:])
-            yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.wait()
+def offline(tiny_model: Path, vllm_options: Options) -> Any:
+    return draw("vllm", tiny_model, HOT, *vllm_options)
 
 
 def check_shape(rows: dict[tuple[str, int], Any]) -> None:
@@ -115,9 +61,11 @@ def test_offline_samples_come_as_they_finish(offline: Any) -> None:
     assert min(lengths) < max(lengths) and lengths[0] < max(lengths) and lengths[-1] > min(lengths)
 
 
-def test_offline_draws_the_same_again_in_another_order_of_work(offline: Any, tiny_model: Path) -> None:
+def test_offline_draws_the_same_again_in_another_order_of_work(
+    offline: Any, tiny_model: Path, vllm_options: Options
+) -> None:
     """Two at once instead of twelve: the seeds are each sample's own."""
-    few = [option for option in VLLM if "max_num_seqs" not in option]
+    few = [option for option in vllm_options if "max_num_seqs" not in option]
     _, again = draw("vllm", tiny_model, HOT, *few, "max_num_seqs=2")
     same = [key for key, row in offline[1].items() if again[key]["text"] == row["text"]]
     assert len(same) >= 10  # float32: rounding may tip a token over
@@ -142,9 +90,9 @@ def test_the_server_in_batches_of_n(server: str) -> None:
         assert row["error"] is None and row["seed"] is None and len(row["logprobs"]) == row["n_tokens"]
 
 
-def test_three_engines_agree_where_nothing_is_drawn(tiny_model: Path, server: str) -> None:
+def test_three_engines_agree_where_nothing_is_drawn(tiny_model: Path, server: str, vllm_options: Options) -> None:
     """Greedy, so that one model says one thing: template, prefix, ends, penalties and counts are the same."""
-    offline = draw("vllm", tiny_model, GREEDY, *VLLM)[1]
+    offline = draw("vllm", tiny_model, GREEDY, *vllm_options)[1]
     served = draw("openai", "tiny", GREEDY, f"base_url={server}")[1]
     here = draw("transformers", tiny_model, GREEDY, "device=cpu", "dtype=float32")[1]
     for key, row in here.items():
