@@ -32,7 +32,7 @@ _log = logging.getLogger("rlvr.engines")
 _MEMORY = re.compile(
     r"out of memory|(Free|Available|No available) memory|KV cache memory|can't allocate", re.IGNORECASE
 )
-_LOWER = "lower max_model_len, max_num_seqs or, where others use the memory too, gpu_memory_utilization"
+_LOWER = "lower max_model_len or max_num_seqs; gpu_memory_utilization up for a larger cache, or down beside other programs"
 # Of the configuration that vLLM arrives at, what decides which numbers come out.
 _KEPT = {
     "model_config": ("dtype", "max_model_len", "quantization", "enforce_eager"),
@@ -208,4 +208,4 @@ def _why(broken: Exception, log: Path, before: int) -> str:
     causes = [line for line in errors if "initialization failed" not in line]
     cause = causes[-1] if causes else f"{type(broken).__name__}: {str(broken).strip().splitlines()[0]}"
     advice = f". Out of memory: {_LOWER}" if _MEMORY.search(cause) else ""
-    return f"vLLM cannot start: {cause}{advice} (all it said is in {log})"
+    return f"vLLM cannot start: {cause.rstrip('. ')}{advice} (all it said is in {log})"
