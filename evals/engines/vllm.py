@@ -32,7 +32,7 @@ _log = logging.getLogger("rlvr.engines")
 _MEMORY = re.compile(
     r"out of memory|(Free|Available|No available) memory|KV cache memory|can't allocate", re.IGNORECASE
 )
-_LOWER = "lower max_model_len or max_num_seqs; gpu_memory_utilization up for a larger cache, or down beside other programs"
+_LOWER = "lower max_model_len or max_num_seqs; gpu_memory_utilization up for a larger cache, down beside other programs"
 # Of the configuration that vLLM arrives at, what decides which numbers come out.
 _KEPT = {
     "model_config": ("dtype", "max_model_len", "quantization", "enforce_eager"),
