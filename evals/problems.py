@@ -74,7 +74,10 @@ def _problems(task: Task, rows: Iterable[Row], name: str) -> Iterator[Problem]:
     for number, row in enumerate(rows, 1):
         if not _is_kept(task, row, name, number):
             continue
-        shaped = _SHAPED[task.shape](task, _whole_numbers(row))
+        try:
+            shaped = _SHAPED[task.shape](task, _whole_numbers(row))
+        except UsageError as error:
+            raise BadRow(name, number, f"task {task.name}: {error}") from None
         if reader is None:
             reader = RowReader(name, _columns(task, shaped, name, number), needs_answer=task.verifier == "math")
         problem = reader.problem(shaped, number)
@@ -149,7 +152,7 @@ def _assertions(task: Task, row: Row) -> Row:
     question = _field(row, "text" if "text" in row else "prompt")
     tests = {key: row[key] for key in ("test_list", "test_setup_code", "test_imports") if row.get(key)}
     if "test_list" not in tests:
-        raise UsageError(f"task {task.name}: a row has no test_list; it has {', '.join(map(repr, row))}")
+        raise UsageError(f"a row has no test_list; it has {', '.join(map(repr, row))}")
     shown = "\n".join(cast(Sequence[str], tests["test_list"]))
     problem = f"{question}\nYour code should pass these tests:\n\n```python\n{shown}\n```"
     return {"id": row.get("task_id"), "problem": problem, "tests": tests}
