@@ -228,6 +228,7 @@ def connect(host: str | None) -> Any:
         raise SandboxUnavailable("the Docker sandbox needs docker-py: pip install 'rlvr[docker]'") from None
     environment = dict(os.environ) | ({"DOCKER_HOST": host} if host else {})
     try:
+        _knock(environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
         client = docker.DockerClient(
             **kwargs_from_env(environment=environment), version="auto", timeout=120, use_ssh_client=True
         )
@@ -238,6 +239,13 @@ def connect(host: str | None) -> Any:
             "`rlvr sandbox doctor` tells what is missing"
         ) from None
     return client
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at a Unix socket: docker-py would leave its own socket open then."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address.removeprefix("unix://"))
 
 
 def _engine_errors() -> tuple[type[Exception], ...]:
