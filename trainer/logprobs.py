@@ -44,10 +44,10 @@ def token_logprobs(
         raise ValueError(f"chunk >= 1, not {chunk}, and one dtype: {hidden_BTD.dtype}, {head.weight_VD.dtype}")
     hidden_ND, targets_N = hidden_BTD[mask_BT], targets_BT[mask_BT]
     chunked: Any = _Chunked  # torch leaves `apply` untyped
-    logps_N, entropies_N = cast(
-        tuple[Tensor, Tensor],
-        chunked.apply(hidden_ND, head.weight_VD, head.bias_V, targets_N, head, chunk),
-    )
+    # Autocast would round the forward pass alone: backward runs outside it.
+    with torch.autocast(hidden_BTD.device.type, enabled=False):
+        parts = chunked.apply(hidden_ND, head.weight_VD, head.bias_V, targets_N, head, chunk)
+    logps_N, entropies_N = cast(tuple[Tensor, Tensor], parts)
     empty_BT = logps_N.new_zeros(mask_BT.shape)
     return empty_BT.masked_scatter(mask_BT, logps_N), empty_BT.masked_scatter(mask_BT, entropies_N)
 

@@ -41,10 +41,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The numbers in the equations. Each default says where it comes from; `loss_config` knows what papers changed.
-
-    Raises ValueError for a value outside its range.
-    """
+    """The numbers in the equations, each default with its source. Raises ValueError for one outside its range."""
 
     level: Level = "token"  # of the ratio; "sequence" is GSPO's
     clip_low: float = 0.2  # the ratio is kept above 1 - clip_low; PPO, arXiv:1707.06347

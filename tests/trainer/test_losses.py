@@ -155,6 +155,17 @@ def test_the_first_update_is_reinforce() -> None:
         torch.testing.assert_close(gradient, -batch.advantages_B[:, None] * torch.tensor(weights))
 
 
+def test_cispos_ratio_is_a_constant() -> None:
+    logps_BT = two().logps_BT.requires_grad_()
+    (gradient,) = torch.autograd.grad(LOSSES["cispo"](replace(two(), logps_BT=logps_BT), PLAIN).sum(), logps_BT)
+    torch.testing.assert_close(gradient, torch.tensor([[-1.2 / 3, -0.9 / 3], [0.5 * 2 / 3, 0.0]]))
+
+
+def test_bnpo_weighs_a_micro_batch_by_its_sequences() -> None:
+    half = LOSSES["bnpo"](replace(two(), sequences=4, tokens=30), PLAIN)
+    torch.testing.assert_close(half, torch.tensor([(-1.2 - 0.9) / 3 / 2, 1.6 / 3 / 2]))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
