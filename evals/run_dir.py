@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
 from ..verifiers.types import Completion, Problem, Verdict
-from .engines.types import Generated
+from .engines.types import UNKNOWN, Generated
 from .errors import UsageError
 from .files import Row, dump_line
 from .output import read_verdict, verdict_row
@@ -80,6 +80,8 @@ def _compare(name: str, before: Any, now: Any, lines: list[str]) -> None:
         free: frozenset[str] = FREE_OPTIONS if name == "engine.options" else frozenset()
         for key in sorted((old.keys() | new.keys()) - free):
             _compare(f"{name}.{key}", old.get(key), new.get(key), lines)
+    elif name.startswith("engine.versions.") and UNKNOWN in (before, now):
+        return  # a server that did not answer when it was asked for its version
     elif before != now:
         lines.append(f"{name}: {_shown(before)} then, {_shown(now)} now")
 

@@ -31,7 +31,7 @@ from .openai_wire import (
     served_models,
 )
 from .seeds import seed_of
-from .types import EngineInfo, EngineUnavailable, Generated, Prompt, Sampling
+from .types import UNKNOWN, EngineInfo, EngineUnavailable, Generated, Prompt, Sampling
 
 _log = logging.getLogger("rlvr.engines")
 _LONGEST_WAIT_S = 60.0
@@ -184,7 +184,7 @@ class OpenAIEngine:
                 return {name: str(answer["version"])}
             except (Refused, Broken, ValueError, KeyError, TypeError):
                 continue
-        return {name: "unknown"}
+        return {name: UNKNOWN}
 
     async def _get(self, url: str) -> str:
         try:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
+UNKNOWN = "unknown"
+"""The version of a server that tells none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,9 @@ def test_only_what_a_run_is_differs() -> None:
         difference({"started": 1, "command": "a", "rlvr_git": 1}, {"started": 2, "command": "b", "rlvr_git": 2}) == []
     )
     assert difference({"a": {}}, {"a": {"new": 1}}) == ["a.new: None then, 1 now"]
+    told, untold = ({"engine": {"versions": {"vllm": name}}} for name in ("1.2.3", "unknown"))
+    assert difference(told, untold) == difference(untold, told) == []
+    assert difference({"model": "unknown"}, {"model": "m"}) == ["model: 'unknown' then, 'm' now"]
     (line,) = difference({"a": "x" * 500}, {"a": "y" * 500})
     assert len(line) < 300
 
