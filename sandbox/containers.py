@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,11 @@ class Engine:
         self.client = connect(host)
         self.where = str(self.client.api.base_url)
         self.image = image or default_tag()
-        try:
+        with ExitStack() as stack:
+            stack.callback(self.client.close)
             self._require_image()
             sweep(self.client)
-        except BaseException:
-            self.client.close()
-            raise
+            stack.pop_all()  # it is kept
 
     @property
     def load(self) -> int:

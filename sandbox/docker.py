@@ -2,20 +2,17 @@
 
 import os
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
-from . import plain
 from .containers import Engine
-from .image.frames import join
 from .images import default_tag
-from .judge import JudgingSession, judge_head, judge_limits
+from .judge import JudgingSession, call_checker, open_session
 from .pool import Pool
-from .session import call_result, reply_of
-from .types import CallResult, Limits, Program, RunResult
-from .worker import Worker, WorkerDied
+from .types import CallResult, Limits, Program
+from .worker import Worker
 
 
 class DockerSandbox:
@@ -67,29 +64,13 @@ class DockerSandbox:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def open(self, program: Program, limits: Limits | None = None) -> Generator[JudgingSession]:
+    def open(self, program: Program, limits: Limits | None = None) -> AbstractContextManager[JudgingSession]:
         """See `Sandbox.open`."""
-        limits = limits or self.limits
-        pool, judges = self._started()
-        with pool.taken(limits) as seat:
-            session = JudgingSession(program, limits, seat, judges)
-            yield session
-            session.quiet()
-            seat.whole = True
+        return open_session(self._started(), program, limits or self.limits)
 
     def check(self, source: str, arguments: tuple[object, ...], limits: Limits | None = None) -> CallResult:
         """See `Sandbox.check`. Raises PlainError for arguments that are not plain data."""
-        limits = limits or self.limits
-        body = join({"source": source, "function": "check"}, plain.encode(arguments))
-        with self._started()[1].taken(judge_limits(limits)) as seat:
-            try:
-                seat.worker.send(b"J", judge_head(limits, "check"), body)
-                reply = reply_of(seat.worker.next_frame(judge_limits(limits).wall_s + limits.wall_s)[2])
-            except WorkerDied as death:
-                return CallResult(RunResult("memory_limit" if death.out_of_memory else "signal", signal=9))
-            seat.whole = True
-        return call_result(reply)
+        return call_checker(self._started()[1], source, arguments, limits or self.limits)
 
     def image_name(self) -> str:
         """The image that programs run in."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from . import plain
 from .image.frames import join
 from .pool import Pool, Seat
-from .session import WorkerSession, job_limits, reply_of
-from .types import Assertions, AssertionsResult, Limits, Program, RunResult
+from .session import WorkerSession, call_result, job_limits, reply_of
+from .types import Assertions, AssertionsResult, CallResult, Limits, Program, RunResult
 from .worker import Worker, WorkerDied
 
 _MAX_EXCHANGES = 1_000_000
@@ -47,6 +49,34 @@ class JudgingSession(WorkerSession):
                     result = _Conversation(self, seat, test).result()
                 seat.whole = True
             yield result
+
+
+@contextmanager
+def open_session(
+    pools: tuple[Pool, Pool], program: Program, limits: Limits, *, contained: bool = True
+) -> Generator[JudgingSession]:
+    """A session on a worker of the first pool, with judges of the second; a session that breaks costs its worker."""
+    with pools[0].taken(limits) as seat:
+        session = JudgingSession(program, limits, seat, pools[1], contained=contained)
+        yield session
+        session.quiet()
+        seat.whole = True
+
+
+def call_checker(
+    judges: Pool, source: str, arguments: tuple[object, ...], limits: Limits, *, contained: bool = True
+) -> CallResult:
+    """See `Sandbox.check`."""
+    body = join({"source": source, "function": "check"}, plain.encode(arguments))
+    own = judge_limits(limits)
+    with judges.taken(own) as seat:
+        try:
+            seat.worker.send(b"J", judge_head(limits, "check", contained=contained), body)
+            reply = reply_of(seat.worker.next_frame(own.wall_s + limits.wall_s)[2])
+        except WorkerDied as death:
+            return CallResult(RunResult("memory_limit" if death.out_of_memory else "signal", signal=9))
+        seat.whole = True
+    return call_result(reply)
 
 
 class _JudgeDied(Exception):
