@@ -77,18 +77,17 @@ class Gate:
         """Inside with nobody else."""
         with self._changed:
             self._alone += 1
-            try:
-                self._changed.wait_for(lambda: not self._inside)
-            except BaseException:
-                self._alone -= 1
-                self._changed.notify_all()
-                raise
-            self._inside += 1
         try:
-            yield
+            with self._changed:
+                self._changed.wait_for(lambda: not self._inside)
+                self._inside += 1
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._inside -= 1
         finally:
             with self._changed:
-                self._inside -= 1
                 self._alone -= 1
                 self._changed.notify_all()
 
