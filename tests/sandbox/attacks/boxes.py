@@ -52,7 +52,7 @@ def _host(client: Any, box: str) -> dict[str, Any]:
         memswap_limit="1500m",
         pids_limit=1500,
         nano_cpus=2_000_000_000,
-        tmpfs={"/tmp": "size=600m,mode=1777", "/work": "size=300m,exec", "/run": "size=64m"},
+        tmpfs={"/tmp": "size=600m,mode=1777", "/scratch": "size=300m,exec", "/run": "size=64m"},
         shm_size="64m",
         ipc_mode="private",
     )

@@ -443,7 +443,7 @@ def supervise(jobs_path, results_path):
 
 
 def result_of(job):
-    folder = tempfile.mkdtemp(dir="/work")
+    folder = tempfile.mkdtemp(dir="/scratch")
     Path(folder, "home").mkdir()
     path = Path(tempfile.mkdtemp(dir="/run"), "job.json")
     path.write_text(json.dumps(job))

