@@ -250,8 +250,9 @@ def _knock(address: str) -> None:
 def _engine_errors() -> tuple[type[Exception], ...]:
     import docker.errors
     import requests
+    import urllib3.exceptions
 
-    return docker.errors.DockerException, requests.RequestException, OSError
+    return docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError
 
 
 def _config() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from . import plain
 from .image.frames import join
 from .pool import Pool, Seat
 from .session import WorkerSession, call_result, job_limits, reply_of
-from .types import Assertions, AssertionsResult, CallResult, Limits, Program, RunResult
+from .types import Assertions, AssertionsResult, CallResult, Limits, Program, RunResult, SandboxUnavailable
 from .worker import Worker, WorkerDied
 
 _MAX_EXCHANGES = 1_000_000
@@ -42,13 +42,27 @@ class JudgingSession(WorkerSession):
         self.quiet()
         for test in tests:
             with self._judges.taken(judge_limits(self.limits)) as seat:
-                try:
-                    result = _Conversation(self, seat, test).result()
-                except _JudgeDied:
-                    seat.replace()
-                    result = _Conversation(self, seat, test).result()
+                result = self._judge_twice(seat, test)
                 seat.whole = True
             yield result
+
+    def _judge_twice(self, seat: Seat, test: Assertions) -> AssertionsResult:
+        """A container that ends gives way to a new one; what ends with the program a second time, the program ended."""
+        for last in (False, True):
+            conversation = _Conversation(self, seat, test)
+            try:
+                return conversation.result()
+            except WorkerDied as death:
+                of_program = self.worker.dead or conversation.exchanges > 0
+                out_of_memory = self.worker.dead and death.out_of_memory
+                seat.replace()
+                self.revive()
+                if out_of_memory or (last and of_program):
+                    run = RunResult("memory_limit" if out_of_memory else "signal", signal=9)
+                    return AssertionsResult(False, run, "the program ended its container")
+                if last:
+                    raise SandboxUnavailable(f"the judge's container on {self.worker.link.where} died twice") from None
+        raise AssertionError
 
 
 @contextmanager
@@ -79,53 +93,29 @@ def call_checker(
     return call_result(reply)
 
 
-class _JudgeDied(Exception):
-    """The judge's container ended before the program had said anything."""
-
-
 class _Conversation:
     """One test. The program's process and the judge's take turns; only the judge's word that it passed counts."""
 
     def __init__(self, session: JudgingSession, seat: Seat, test: Assertions) -> None:
-        self._session, self._seat, self._limits = session, seat, session.limits
-        self._exchanges = 0
-        body = {"setup": test.setup, "source": test.source, "names": list(test.names)}
-        contained = session.contained
+        self._session, self._limits = session, session.limits
+        self.exchanges = 0
         self._judge: Worker = seat.worker
-        try:
-            self._judge_job = self._judge.send(b"J", judge_head(self._limits, "judge", contained=contained), join(body))
-        except WorkerDied:
-            self._judge = seat.replace()
-            self._judge_job = self._judge.send(b"J", judge_head(self._limits, "judge", contained=contained), join(body))
-        self._head = {"do": "serve", "limits": job_limits(self._limits, contained)}
-        try:
-            self._job = session.worker.send(b"J", self._head, b"")
-        except WorkerDied:
-            session.revive()
-            self._job = session.worker.send(b"J", self._head, b"")
+        self._test = test
+        self._job = 0
 
     def result(self) -> AssertionsResult:
-        try:
-            return self._talk()
-        except WorkerDied as death:
-            if self._session.worker.dead:
-                self._session.revive()
-                self._drop_judge()
-                outcome = "memory_limit" if death.out_of_memory else "signal"
-                return AssertionsResult(False, RunResult(outcome, signal=9), "the program ended its container")
-            if not self._exchanges:
-                raise _JudgeDied from None
-            self._seat.replace()
-            run = self._end_program()
-            return AssertionsResult(False, run, "the judge's container did not survive what the program sent")
-
-    def _talk(self) -> AssertionsResult:
+        """Raises WorkerDied when the container of either end ends."""
+        contained = self._session.contained
+        test = {"setup": self._test.setup, "source": self._test.source, "names": list(self._test.names)}
+        judge_job = self._judge.send(b"J", judge_head(self._limits, "judge", contained=contained), join(test))
+        head = {"do": "serve", "limits": job_limits(self._limits, contained)}
+        self._job = self._session.worker.send(b"J", head)
         while True:
             _, kind, said = self._judge.next_frame(judge_limits(self._limits).wall_s * 2)
             if kind == b"R":
                 judge_run, _ = reply_of(said)
                 run = self._end_program()
-                broken = not self._exchanges
+                broken = not self.exchanges
                 return AssertionsResult(False, run, f"the judge ended with {judge_run.outcome}", broken)
             if said[:1] == b"D":
                 self._judge.next_frame(self._limits.wall_s)  # its result
@@ -137,11 +127,11 @@ class _Conversation:
                 run, _ = reply_of(answer)
                 self._drop_judge()
                 return AssertionsResult(False, run, _last_line(run))
-            self._exchanges += 1
-            if self._exchanges > _MAX_EXCHANGES:
+            self.exchanges += 1
+            if self.exchanges > _MAX_EXCHANGES:
                 self._drop_judge()
                 return AssertionsResult(False, self._end_program(), "the test asks the program without end")
-            self._judge.send(b"M", None, answer, self._judge_job)
+            self._judge.send(b"M", None, answer, judge_job)
 
     def _drop_judge(self) -> None:
         self._judge.drop_jobs(self._limits.wall_s)

@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from rlvr.sandbox import DockerSandbox, Limits, Program
 from rlvr.sandbox.containers import OWNER, connect, sweep
+from rlvr.sandbox.types import Assertions
 
 SCORER = """
 import sys, time
@@ -128,3 +130,29 @@ def test_sweeping_takes_what_a_dead_owner_left(sandbox: DockerSandbox) -> None:
     assert sweep(client) >= 1
     assert made["Id"] not in containers_of(client, dead["pid"])
     client.close()
+
+
+def test_an_engine_that_loses_containers_costs_no_honest_program_its_verdict(sandbox: DockerSandbox) -> None:
+    client = connect(None)
+    others = set(containers_of(client, os.getpid()))
+    slow = Assertions("import time\nfor n in range(50): assert f(n) == n; time.sleep(0.01)", names=("f",))
+    source = "import time\ndef f(n): time.sleep(0.01); return n"
+    gone: list[str] = []
+
+    def lose(after_s: float) -> None:
+        time.sleep(after_s)
+        for container in set(containers_of(client, os.getpid())) - others:
+            client.api.remove_container(container, force=True)
+            gone.append(container)
+
+    with DockerSandbox(workers=1) as ours:
+        for round_ in range(6):
+            with ours.open(Program(f"{source}  # {round_}")) as session:
+                results = iter(session.judge([slow, slow]))
+                assert next(results).passed
+                loser = threading.Thread(target=lose, args=[0.15 * round_])  # before the second test begins, and within
+                loser.start()
+                assert next(results).passed
+                loser.join()
+    client.close()
+    assert len(gone) == 12

@@ -203,7 +203,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def failures(sandbox: Sandbox, pairs: list[tuple[Problem, Completion]]) -> dict[str, str]:
     verdicts = score_threads(partial(verify_code, sandbox=sandbox), pairs, workers=2)
-    return {problem.id: v.reason for (problem, _), v in zip(pairs, verdicts, strict=True) if v.score != 1.0}
+    return {p.id: f"{v.reason}: {v.detail}" for (p, _), v in zip(pairs, verdicts, strict=True) if v.score != 1.0}
 
 
 @pytest.mark.slow
