@@ -1,0 +1,227 @@
+"""A small decoder-only transformer of the Llama family, fast on a CPU: the examples need no download.
+
+RMSNorm, rotary positions, SwiGLU, grouped-query attention; one matrix for queries, keys and values and one for gate and
+up. Saved as the Llama (with qkv bias: Qwen2) checkpoint that transformers and vLLM open.
+Axes: P prompts, B rows, T positions, N = B · T, D hidden size, V vocabulary, W queries, keys and values side by side,
+H query heads, K key-value heads, d head size.
+"""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import embedding, linear, scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
+
+from ..evals.errors import UsageError
+from .characters import Characters
+from .fused import rms_norm, rotate, swiglu
+from .llama import ModelConfig, from_llama, llama_config, read_llama_config, to_llama
+from .logprobs import Head
+
+Attend = Callable[[Tensor], Tensor]  # (B, T, W) rotated queries, keys and values -> (N, H · d)
+
+
+class StaticCache:
+    """Keys and values, for each layer one (2, B, K, capacity, d); column `filled` is written next in every row.
+
+    Columns before `start_B` are padding; None where no row has any.
+    """
+
+    def __init__(self, layers: list[Tensor], filled: int, start_B: Tensor, ragged: bool) -> None:
+        self.layers, self.filled, self.start_B, self.ragged = layers, filled, start_B, ragged
+
+    def repeat(self, times: int) -> None:
+        for index, old in enumerate(self.layers):
+            new = old.new_empty(2, old.size(1) * times, *old.shape[2:])
+            copies = new.unflatten(1, (-1, times))
+            copies[..., : self.filled, :] = old[:, :, None, :, : self.filled]
+            self.layers[index] = new
+        self.start_B = self.start_B.repeat_interleave(times)
+
+    def keep(self, rows_K: Tensor) -> None:
+        for index, old in enumerate(self.layers):
+            new = old.new_empty(2, len(rows_K), *old.shape[2:])
+            new[..., : self.filled, :] = old[..., : self.filled, :].index_select(1, rows_K)
+            self.layers[index] = new
+        self.start_B = self.start_B[rows_K]
+        self.ragged = self.ragged and bool(self.start_B.any())
+
+    def mask(self) -> Tensor | None:
+        """(B, 1, 1, filled + 1): what the next token may look at; None for everything."""
+        if not self.ragged:
+            return None
+        columns = torch.arange(self.filled + 1, device=self.start_B.device)
+        return (columns >= self.start_B[:, None])[:, None, None]
+
+
+class Block(nn.Module):
+    """Attention, then SwiGLU, each on the normalised stream and added to it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.eps = config.norm_eps
+        self.attention_norm = nn.Parameter(torch.empty(config.dim))
+        self.qkv = nn.Linear(config.dim, sum(config.widths), bias=config.qkv_bias)
+        self.out = nn.Linear(config.dim, config.dim, bias=False)
+        self.mlp_norm = nn.Parameter(torch.empty(config.dim))
+        self.gate_up = nn.Linear(config.dim, 2 * config.inner, bias=False)
+        self.down = nn.Linear(config.inner, config.dim, bias=False)
+
+    def forward(self, x_ND: Tensor, attend: Attend) -> Tensor:
+        x_ND = torch.addmm(x_ND, attend(self.qkv(rms_norm(x_ND, self.attention_norm, self.eps))), self.out.weight.T)
+        gate_up_N = self.gate_up(rms_norm(x_ND, self.mlp_norm, self.eps))
+        return torch.addmm(x_ND, swiglu(gate_up_N), self.down.weight.T)
+
+
+class TinyTransformer(nn.Module):
+    """A `Policy`. Weights are drawn from normal(0, 0.02), those that write to the stream divided by sqrt(2 · layers)
+    (GPT-2), by `generator` or torch's global one.
+    """
+
+    def __init__(self, config: ModelConfig, tokenizer: Characters, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config, self.tokenizer = config, tokenizer
+        self.gradient_checkpointing = False
+        self.embedding = nn.Parameter(torch.empty(tokenizer.size, config.dim))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.Parameter(torch.empty(config.dim))
+        self.unembedding = None if config.tied else nn.Parameter(torch.empty(tokenizer.size, config.dim))
+        self._initialise(generator)
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator | None) -> None:
+        for name, parameter in self.named_parameters():
+            if "norm" in name:
+                parameter.fill_(1)
+            elif name.endswith("bias"):
+                parameter.zero_()
+            else:
+                writes = name.endswith(("out.weight", "down.weight"))
+                parameter.normal_(0, 0.02 / (2 * self.config.layers) ** (0.5 * writes), generator=generator)
+
+    def head(self, temperature: float = 1.0) -> Head:
+        return Head(self.embedding if self.unembedding is None else self.unembedding, temperature=temperature)
+
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        return self.hidden(tokens_BT)
+
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        """(B, T, D). Rows are padded on the right: no token that counts looks at one that does not."""
+        return self._run(tokens_BT, self._positions(tokens_BT), lambda _: self._causal)
+
+    def prefill(self, tokens_PT: Tensor, start_P: Tensor, capacity: int) -> tuple[Tensor, StaticCache]:
+        """As `Policy.prefill`. Padding is moved to the right first, where causal attention needs no mask."""
+        n_P, n_T = tokens_PT.shape
+        shape = (2, n_P, self.config.kv_heads, capacity, self.config.head_dim)
+        layers = [self.embedding.new_empty(shape) for _ in range(self.config.layers)]
+        cache = StaticCache(layers, n_T, start_P, ragged=bool(start_P.any()))
+        columns_PT = self._positions(tokens_PT).expand(n_P, n_T)
+        from_left_PT = (columns_PT + start_P[:, None]).clamp(max=n_T - 1)
+        from_right_PT = (columns_PT - start_P[:, None]).clamp(min=0)
+
+        def attend(layer: int, qkv_BTW: Tensor) -> Tensor:
+            keys_values = self._keys_values(qkv_BTW)
+            if cache.ragged:
+                keys_values = keys_values.gather(3, from_right_PT[None, :, None, :, None].expand_as(keys_values))
+            layers[layer][..., :n_T, :] = keys_values
+            return self._causal(qkv_BTW)
+
+        tokens_PT = tokens_PT.gather(1, from_left_PT) if cache.ragged else tokens_PT
+        hidden_PTD = self._run(tokens_PT, self._positions(tokens_PT), lambda layer: partial(attend, layer))
+        last_PD = hidden_PTD[torch.arange(n_P, device=start_P.device), n_T - 1 - start_P]
+        return linear(last_PD, self.head().weight_VD), cache
+
+    def step(self, tokens_B: Tensor, cache: StaticCache) -> Tensor:
+        """As `Policy.step`. Raises ValueError when the cache is full."""
+        if cache.filled == cache.layers[0].size(3):
+            raise ValueError(f"the cache holds {cache.filled} positions and is full")
+        mask = cache.mask()
+
+        def attend(layer: int, qkv_B1W: Tensor) -> Tensor:
+            keys_values = cache.layers[layer][..., : cache.filled + 1, :]
+            keys_values[..., -1:, :] = self._keys_values(qkv_B1W)
+            # The query heads that share a key stand where positions would: no key is copied.
+            grouped = (-1, self.config.kv_heads, self.config.heads // self.config.kv_heads, self.config.head_dim)
+            queries = qkv_B1W[:, 0, : self.config.dim].unflatten(-1, grouped[1:])
+            keys, values = keys_values
+            return scaled_dot_product_attention(queries, keys, values, attn_mask=mask).reshape(-1, self.config.dim)
+
+        positions_B1 = (cache.filled - cache.start_B)[:, None]
+        hidden_B1D = self._run(tokens_B[:, None], positions_B1, lambda layer: partial(attend, layer))
+        cache.filled += 1
+        return linear(hidden_B1D[:, 0], self.head().weight_VD)
+
+    def _run(self, tokens_BT: Tensor, positions_BT: Tensor, attend: Callable[[int], Attend]) -> Tensor:
+        x_ND = embedding(tokens_BT, self.embedding).flatten(0, 1)
+        turns = self._turns(positions_BT)
+        for layer, block in enumerate(self.blocks):
+            rotated = partial(_rotated, shape=tokens_BT.shape, turns=turns, attend=attend(layer))
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x_ND = cast(Tensor, checkpoint(block, x_ND, rotated, use_reentrant=False))
+            else:
+                x_ND = block(x_ND, rotated)
+        return rms_norm(x_ND, self.norm, self.config.norm_eps).view(*tokens_BT.shape, -1)
+
+    def _positions(self, tokens_BT: Tensor) -> Tensor:
+        return torch.arange(tokens_BT.size(1), device=tokens_BT.device)
+
+    def _turns(self, positions: Tensor) -> Tensor:
+        """(…, (H + K) · d / 2) complex: the rotation of each pair of numbers, for all heads at once.
+
+        Made anew on each call: a buffer would be rounded when the model is cast to bfloat16.
+        """
+        wide = torch.promote_types(self.embedding.dtype, torch.float32)
+        half = torch.arange(0, self.config.head_dim, 2, device=positions.device, dtype=wide) / self.config.head_dim
+        angles = positions[..., None] * (1.0 / self.config.rope_theta**half)
+        return torch.polar(torch.ones_like(angles), angles).repeat(
+            *[1] * positions.dim(), self.config.heads + self.config.kv_heads
+        )
+
+    def _causal(self, qkv_BTW: Tensor) -> Tensor:
+        queries, keys, values = (
+            part.unflatten(-1, (-1, self.config.head_dim)).transpose(1, 2)
+            for part in qkv_BTW.split(self.config.widths, -1)
+        )
+        grouped = self.config.heads != self.config.kv_heads
+        mixed = scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=grouped)
+        return mixed.transpose(1, 2).reshape(-1, self.config.dim)
+
+    def _keys_values(self, qkv_BTW: Tensor) -> Tensor:
+        """(2, B, K, T, d), a view."""
+        heads = (2, self.config.kv_heads, self.config.head_dim)
+        return qkv_BTW[..., self.config.dim :].unflatten(-1, heads).permute(2, 0, 3, 1, 4)
+
+    def save(self, folder: Path) -> None:
+        """A folder for `load`, for transformers and for vLLM."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(to_llama(self.state_dict(), self.config), folder / "model.safetensors", metadata={"format": "pt"})
+        ids = {"pad_token_id": self.tokenizer.pad_id, "eos_token_id": self.tokenizer.end_id, "bos_token_id": None}
+        config = llama_config(self.config) | {"vocab_size": self.tokenizer.size, **ids}
+        dtype = str(self.embedding.dtype).removeprefix("torch.")
+        (folder / "config.json").write_text(json.dumps(config | {"dtype": dtype}, indent=2) + "\n")
+        (folder / "generation_config.json").write_text(json.dumps(ids, indent=2) + "\n")
+        self.tokenizer.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "TinyTransformer":
+        """What `save` wrote, bit for bit. Raises UsageError where the folder holds no such model."""
+        tokenizer = Characters.load(folder)
+        try:
+            config = read_llama_config(json.loads((folder / "config.json").read_text()))
+            weights = load_file(folder / "model.safetensors")
+        except (OSError, KeyError, json.JSONDecodeError) as error:
+            raise UsageError(f"{folder}: not a model that rlvr saved: {error}") from None
+        with torch.device("meta"):
+            model = cls(config, tokenizer)
+        model.load_state_dict(from_llama(weights, config, model.state_dict()), assign=True)
+        return model
+
+
+def _rotated(qkv_NW: Tensor, shape: torch.Size, turns: Tensor, attend: Attend) -> Tensor:
+    return attend(rotate(qkv_NW.view(*shape, -1), turns))
