@@ -1,0 +1,7 @@
+"""`python -m rlvr.trainer CONFIG`, and under `torchrun` with `-m rlvr.trainer CONFIG`."""
+
+import sys
+
+from .command import main
+
+sys.exit(main())

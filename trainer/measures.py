@@ -1,0 +1,111 @@
+"""What a step looks like from outside: rewards and their parts, lengths, words of reflection."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..evals.output import verdict_row
+from ..verifiers.types import Verdict
+from .batching import Sample
+from .config import Config
+from .distributed import Ranks
+from .reflection import count_reflections
+
+Row = dict[str, Any]
+
+
+def measure(groups: Sequence[Sequence[Sample]], config: Config, ranks: Ranks) -> Row:
+    """The metrics of one rollout over all ranks: means over completions, counts of groups."""
+    sums: Counter[str] = Counter()
+    for group in groups:
+        sums.update(_group(group))
+        for sample in group:
+            sums.update(_completion(sample, config.reflection_words))
+    total = ranks.total(sums)
+    longest = ranks.longest(max((len(sample.ids) for group in groups for sample in group), default=0))
+    return {"length/max": longest, **_means(total)}
+
+
+def averages(sums: Mapping[str, float], updates: int) -> Row:
+    """The metrics of `updates` updates from their sums: per token, per update, and how many were left out."""
+    tokens = max(sums.get("tokens", 0.0), 1.0)
+    per_token = {"entropy": "entropy", "kl": "kl", "clipped_low": "clip/low", "clipped_high": "clip/high",
+                 "correction": "correction"}  # fmt: skip
+    row: Row = {name: sums[key] / tokens for key, name in per_token.items() if key in sums}
+    for name in ("loss", "grad_norm"):
+        if name in sums:
+            row[name] = sums[name] / max(updates - sums.get("skipped", 0), 1)
+    return row | ({"skipped": round(sums["skipped"])} if sums.get("skipped") else {})
+
+
+def completion_row(sample: Sample) -> Row:
+    """A line of completions.jsonl."""
+    return {
+        "id": sample.question.problem.id,
+        "sample": sample.number,
+        "prompt": sample.question.prompt,
+        "completion": sample.text,
+        **verdict_row(sample.verdict),
+        "advantage": sample.advantage,
+        "tokens": len(sample.ids),
+        "finished": sample.finished,
+    }
+
+
+def _group(group: Sequence[Sample]) -> Mapping[str, float]:
+    rewards = {sample.reward for sample in group if sample.judged}
+    right = {sample.verdict.status == "correct" for sample in group if sample.judged}
+    return {
+        "groups": 1,
+        "groups/no_spread": len(rewards) <= 1,
+        "groups/all_right": len(rewards) <= 1 and right == {True},
+        "groups/all_wrong": len(rewards) <= 1 and right == {False},
+        "groups/unjudged": not rewards,
+    }
+
+
+def _completion(sample: Sample, words: Sequence[str]) -> Mapping[str, float]:
+    counts = count_reflections(sample.text, words)
+    found: dict[str, float] = {
+        "completions": 1,
+        "tokens": len(sample.ids),
+        "truncated": not sample.finished,
+        "reflection": any(counts.values()),
+        **{f"reflection/{word}": count for word, count in counts.items()},
+    }
+    if sample.judged:
+        found |= {"judged": 1, "reward": sample.reward, "squares": sample.reward**2}
+        found["correct"] = sample.verdict.status == "correct"
+        for name, score in _parts(sample.verdict):
+            found |= {f"part:{name}": score, f"of:{name}": 1}
+    return found
+
+
+def _parts(verdict: Verdict, prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The score of each part that was judged, at any depth: `format`, `then/correct`."""
+    for name, part in verdict.parts.items():
+        if part.score is not None:
+            yield f"{prefix}{name}", part.score
+        yield from _parts(part, f"{prefix}{name}/")
+
+
+def _means(total: Mapping[str, float]) -> Row:
+    completions, judged = max(total.get("completions", 0), 1), max(total.get("judged", 0), 1)
+    mean = total.get("reward", 0.0) / judged
+    row: Row = {
+        "reward": mean,
+        "reward_std": max(total.get("squares", 0.0) / judged - mean**2, 0.0) ** 0.5,
+        "correct": total.get("correct", 0.0) / judged,
+        "judged": total.get("judged", 0.0) / completions,
+        "length": total.get("tokens", 0.0) / completions,
+        "truncated": total.get("truncated", 0.0) / completions,
+        "tokens": int(total.get("tokens", 0)),
+    }
+    for name, value in total.items():
+        if name.startswith("part:"):
+            row[f"reward/{name[5:]}"] = value / total[f"of:{name[5:]}"]
+        elif name.startswith("reflection"):
+            row[name] = value / completions
+        elif name.startswith("groups"):
+            row[name] = int(value)
+    return row
