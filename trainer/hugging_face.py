@@ -3,7 +3,7 @@
 Axes: P prompts, B rows, T positions, S positions of the cache, D hidden size, V vocabulary.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -25,7 +25,7 @@ _StaticLayer: Any = cache_utils.StaticLayer  # half typed
 
 
 class HuggingFaceTokenizer:
-    """`inner` is the tokenizer of transformers, for what has a chat template to fill in."""
+    """`inner` is the tokenizer of transformers."""
 
     def __init__(self, inner: Any, end_ids: frozenset[int]) -> None:
         self.inner = inner
@@ -35,6 +35,12 @@ class HuggingFaceTokenizer:
 
     def encode(self, text: str) -> list[int]:
         return self.inner.encode(text, add_special_tokens=False)
+
+    def render(self, messages: Sequence[Mapping[str, str]]) -> str:
+        if not self.inner.chat_template:
+            raise UsageError("this model has no chat template: choose a prompt that is plain text, such as r1-zero")
+        rows = [dict(message) for message in messages]
+        return self.inner.apply_chat_template(rows, tokenize=False, add_generation_prompt=True)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Without end, padding and other special tokens, as `rlvr eval` decodes."""
@@ -94,6 +100,7 @@ class HuggingFacePolicy(nn.Module):
         except (OSError, ValueError, ImportError, KeyError, RuntimeError) as broken:
             why = str(broken).strip().partition("\n")[0] or type(broken).__name__
             raise UsageError(f"transformers cannot load {name}: {why}") from broken
+        _make_writable(model)
         tokenizer = HuggingFaceTokenizer(inner, _end_ids(model, inner))
         policy = cls(model.to(device), tokenizer, checkpointing=checkpointing)
         policy.check_head()
@@ -250,3 +257,14 @@ def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     ends: Any = model.generation_config.eos_token_id
     known: list[int | None] = [*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id]
     return frozenset(token for token in known if token is not None)
+
+
+def _make_writable(model: Any) -> None:
+    """Several checkpoints on the hub state a temperature without sampling: transformers reads that and refuses to
+    write it. Of such a generation config the ids are kept."""
+    config = model.generation_config
+    try:
+        config.validate(strict=True)
+    except ValueError:
+        ids = {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+        model.generation_config = transformers.GenerationConfig(**ids)

@@ -15,7 +15,6 @@ import transformers
 from rlvr.evals.errors import UsageError
 from rlvr.trainer.hugging_face import HuggingFacePolicy, HuggingFaceTokenizer
 from rlvr.trainer.logprobs import token_logprobs
-from rlvr.trainer.policy import Policy
 
 VOCABULARY, END, PAD = 41, 1, 0
 SHAPE = {
@@ -88,7 +87,6 @@ def own_logits(policy: HuggingFacePolicy, tokens_BT: Tensor) -> Tensor:
 @ALL
 def test_hidden_states_and_head_are_the_models_own_logits(name: str) -> None:
     policy, tokens_BT = make_policy(name), random_tokens(3, 12)
-    assert isinstance(policy, Policy)
     logps_BTV = own_logits(policy, tokens_BT).log_softmax(-1)
     everywhere_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
     logps_BT, entropy_BT = token_logprobs(policy.hidden(tokens_BT), policy.head(), tokens_BT, everywhere_BT)
@@ -239,13 +237,26 @@ def test_the_tokenizer(tmp_path: Path) -> None:
     assert tokenizer.decode([tokenizer.pad_id, *ids, 7, tokenizer.pad_id]) == "4"
 
 
+def test_conversations() -> None:
+    tokenizer = make_tokenizer()
+    text = tokenizer.render([{"role": "user", "content": "2 + 2?"}])
+    assert text == "<|im_start|>user\n2 + 2?<|im_end|>\n<|im_start|>assistant\n"
+    plain = copy.deepcopy(tokenizer)
+    plain.inner.chat_template = None
+    with pytest.raises(UsageError, match="no chat template"):
+        plain.render([])
+
+
 def test_a_checkpoint_whose_generation_config_contradicts_itself_can_be_saved(tmp_path: Path) -> None:
-    """As several on the hub do: transformers refuses to write such a one once it was changed."""
+    """As several on the hub do: transformers refuses to write such a one, up to 5.19 at once, then if it changed."""
     make_policy("llama").save(tmp_path)
     transformers.GenerationConfig(eos_token_id=END, do_sample=True, temperature=0.6).save_pretrained(tmp_path)
     written = tmp_path / "generation_config.json"
     written.write_text(written.read_text().replace('"do_sample": true', '"do_sample": false'))
-    HuggingFacePolicy.load(str(tmp_path)).save(tmp_path / "again")
+    policy = HuggingFacePolicy.load(str(tmp_path))
+    policy.model.generation_config.max_length = 40
+    policy.save(tmp_path / "again")
+    assert HuggingFacePolicy.load(str(tmp_path / "again")).tokenizer.end_ids == policy.tokenizer.end_ids
 
 
 def test_a_head_that_is_more_than_scale_and_softcap_is_refused() -> None:
