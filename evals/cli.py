@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -67,8 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     demo = commands.add_parser("demo", help="score a small dump that ships with rlvr and write its report")
     demo.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where to (default: %(default)s)")
-    sandbox = commands.add_parser("sandbox", add_help=False, help="build and try the sandbox that runs programs")
-    sandbox.add_argument("arguments", nargs="*")
+    for name, (_, said) in _OWN.items():
+        own = commands.add_parser(name, add_help=False, help=said)
+        own.add_argument("arguments", nargs="*")
     return parser
 
 
@@ -307,12 +309,24 @@ def _demo(options: argparse.Namespace) -> int:
     return main(["score", str(DEMO), "--report", str(options.report)])
 
 
-def _sandbox(options: argparse.Namespace) -> int:
-    from ..sandbox.command import main as run
-
+def _own(options: argparse.Namespace) -> int:
+    module, _, function = _OWN[options.command][0].partition(":")
+    try:
+        run = getattr(import_module(module, __package__), function)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise UsageError("needs torch: pip install 'rlvr[train]'") from None
     return run(options.arguments)
 
 
+# Commands that read their own options, and what does them; a string, because nothing here may import the trainer.
+_OWN = {
+    "train": ("..trainer.command:command", "train a model with GRPO against a verifier: a preset, or a TOML file"),
+    "sft": ("..trainer.sft:command", "fine-tune a model on chats, for a cold start or to distil a larger run"),
+    "select": ("..trainer.select:command", "rejection sampling: keep the correct and readable of scored completions"),
+    "sandbox": ("..sandbox.command:main", "build and try the sandbox that runs programs"),
+}
 _COMMANDS = {
     "eval": eval_command.evaluate,
     "tasks": eval_command.list_tasks,
@@ -322,14 +336,14 @@ _COMMANDS = {
     "check-gold": _check_gold,
     "compare": _compare,
     "demo": _demo,
-    "sandbox": _sandbox,
+    **dict.fromkeys(_OWN, _own),
 }
 
 
 def _with_dashes(arguments: Sequence[str]) -> Sequence[str]:
     """`explain` takes answers that begin with a minus sign: what is no option of its own goes behind `--`."""
-    if arguments and arguments[0] == "sandbox":
-        return ["sandbox", "--", *arguments[1:]]  # it has commands of its own
+    if arguments and arguments[0] in _OWN:
+        return [arguments[0], "--", *arguments[1:]]
     if not arguments or arguments[0] != "explain" or "--" in arguments:
         return arguments
     own, answers = [arguments[0]], list[str]()

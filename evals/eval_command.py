@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -79,10 +80,11 @@ def add_report(commands: Any) -> None:
     """The command's options."""
     command = commands.add_parser(
         "report",
-        help="write summary.json and report.html of a run's folder again, also while samples are missing",
-        description="Judge what has no verdict yet, and write scored.jsonl, summary.json and report.html again.",
+        help="write report.html of a run's folder again, of an evaluation or a training run, also while it goes on",
+        description="Of an evaluation: judge what has no verdict yet, and write scored.jsonl, summary.json and "
+        "report.html again. Of a training run: draw its curves, and completions side by side, as report.html.",
     )
-    command.add_argument("folder", type=Path, metavar="DIR", help="the folder of `rlvr eval`")
+    command.add_argument("folder", type=Path, metavar="DIR", help="the folder of `rlvr eval` or `rlvr train`")
     command.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     command.add_argument("--quiet", action="store_true", help="no remarks")
 
@@ -125,6 +127,9 @@ def score_folder(options: argparse.Namespace) -> int:
 
 def report_folder(options: argparse.Namespace) -> int:
     """`rlvr report DIR`."""
+    if all((options.folder / name).is_file() for name in ("metrics.jsonl", "config.toml")):
+        curves: Any = import_module("..trainer.curves", __package__)  # nothing here may import the trainer
+        return curves.report(options.folder, as_json=options.json)
     return _conclude(options.folder, options, anew=False)
 
 
