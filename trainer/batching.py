@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..verifiers.types import Verdict
 from .data import Question
+from .losses import Batch
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +74,21 @@ class MicroBatch:
             start = len(sample.question.ids) - 1
             out_BT[row, start : start + len(sample.ids)] = torch.as_tensor(value)
         return out_BT.to(self.mask_BT.device)
+
+    def batch(self, logps_BT: Tensor, sequences: float, tokens: float) -> Batch:
+        """What the loss needs; `sequences` and `tokens` as `Batch` has them."""
+        samples, selected_BT = self.samples, self.spread([sample.selected for sample in self.samples])
+        return Batch(
+            logps_BT,
+            torch.tensor([sample.advantage for sample in samples], device=logps_BT.device),
+            self.mask_BT,
+            sequences=max(1.0, sequences),
+            tokens=tokens,
+            old_logps_BT=self.spread([sample.old_logps for sample in samples]),
+            ref_logps_BT=self.spread([sample.ref_logps for sample in samples]),
+            sampler_logps_BT=self.spread([sample.sampler_logps for sample in samples]),
+            selected_BT=None if selected_BT is None else selected_BT.bool(),
+        )
 
     def write(self, name: Literal["old_logps", "ref_logps", "entropies"], values_BT: Tensor) -> None:
         """Keep the values at each sample's own tokens, on the CPU."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,10 @@ class Characters:
             known = json.dumps(self.alphabet, ensure_ascii=False)
             raise UsageError(f"the model's alphabet {known} lacks the character {error.args[0]!r}") from None
 
+    def render(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Raises UsageError: a model of characters has no chat template."""
+        raise UsageError("this model reads plain text and no chat: choose --prompt r1-zero")
+
     def decode(self, ids: Sequence[int]) -> str:
         """Without padding and end."""
         return "".join(self.tokens[index] for index in ids if index > self.end_id)
@@ -57,7 +61,7 @@ class Characters:
         """`characters.json` for `load`; `tokenizer.json` and its config for transformers, vLLM and `rlvr eval`."""
         _write(folder / _FILE, {"alphabet": self.alphabet, "tags": self.tags})
         self._fast().save(str(folder / "tokenizer.json"))
-        config = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": PAD, "eos_token": END}
+        config = {"tokenizer_class": "TokenizersBackend", "pad_token": PAD, "eos_token": END}
         # A prompt is a text, not a chat: what a user's message says is what the model reads.
         template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
         plain = {"clean_up_tokenization_spaces": False, "chat_template": template}

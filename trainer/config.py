@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import cached_property
+from math import cos, pi
 from pathlib import Path
-from types import MappingProxyType, NoneType, UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from ..evals.errors import UsageError
@@ -72,7 +73,7 @@ class Config:
     dynamic_sampling: int = setting(0, "groups without spread are replaced by further ones, in at most so many rounds")
     # the update
     algorithm: str = setting("grpo", f"one of {', '.join(LOSSES)}")
-    loss: Mapping[str, Any] = setting(MappingProxyType({}), "the numbers in its equation, see losses.LossConfig")
+    loss: Mapping[str, Any] = field(default_factory=dict[str, Any])  # numbers of losses.LossConfig
     advantage: str | None = setting(None, "one of advantages.ESTIMATORS; default: the algorithm's")
     minibatches: int = setting(1, "updates for each rollout, each on its share of the prompts; R1-Zero: 16")
     epochs: int = setting(1, "times a rollout is gone through; R1-Zero: 1")
@@ -130,6 +131,14 @@ class Config:
         except (TypeError, ValueError) as error:
             raise UsageError(f"[loss]: {error}") from None
 
+    def rate(self, step: int) -> float:
+        """The learning rate of a step from 1: a linear rise, then the schedule down to 0 after the last step."""
+        if step <= self.warmup_steps:
+            return self.learning_rate * step / self.warmup_steps
+        done = (step - 1 - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        share = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2}
+        return self.learning_rate * share[self.schedule]
+
     @cached_property
     def equation(self) -> LossConfig:
         """The numbers in the loss: the algorithm's paper's, then `[loss]`."""
@@ -185,18 +194,19 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
     """A flag for each setting, with its help; what is not given stays out of the parsed options."""
     hints = get_type_hints(kind)
     for item in fields(kind):
-        flag = f"--{item.name.replace('_', '-')}"
-        words = f"{item.metadata['help']} (default: {_shown(item.default)})"
-        if isinstance(item.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=words)
-        elif get_origin(hints[item.name]) is tuple:
-            parser.add_argument(flag, nargs="*", default=argparse.SUPPRESS, help=words, metavar="TEXT")
-        elif item.name == "loss":
+        if item.name == "loss":
             for inner in fields(LossConfig):
                 parser.add_argument(
                     f"--loss.{inner.name.replace('_', '-')}", type=_parsed, default=argparse.SUPPRESS, metavar="VALUE",
                     dest=f"loss.{inner.name}", help=argparse.SUPPRESS,
                 )  # fmt: skip
+            continue
+        flag = f"--{item.name.replace('_', '-')}"
+        words = f"{item.metadata['help']} (default: {_shown(item.default)})".replace("%", "%%")
+        if isinstance(item.default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=words)
+        elif get_origin(hints[item.name]) is tuple:
+            parser.add_argument(flag, nargs="*", default=argparse.SUPPRESS, help=words, metavar="TEXT")
         else:
             parser.add_argument(flag, type=_parsed, default=argparse.SUPPRESS, help=words, metavar="VALUE")
 
@@ -241,7 +251,7 @@ def _fit(kind: Any, value: Any) -> Any:
     if get_origin(kind) is Literal:
         return value if value in get_args(kind) else _NO
     if get_origin(kind) is tuple:
-        return tuple(value) if isinstance(value, (list, tuple)) else _NO  # pyright: ignore[reportUnknownArgumentType]
+        return tuple(cast(Sequence[Any], value)) if isinstance(value, (list, tuple)) else _NO
     if get_origin(kind) is Mapping:
         return value if isinstance(value, dict) else _NO  # pyright: ignore[reportUnknownVariableType]
     if kind is Path:

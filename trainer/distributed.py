@@ -8,17 +8,20 @@ import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import torch
-import torch.distributed as dist
+import torch.distributed
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ..evals.errors import UsageError
 
 Item = TypeVar("Item")
+dist: Any = torch.distributed  # half typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,8 @@ def ranks(device: str | None) -> Generator[Ranks]:
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if place.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device = {device!r}: there is no GPU that torch can use")
-    if place.type == "cuda" and place.index is None:
+    if str(place) == "cuda":
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    if place.type == "cuda":
         torch.cuda.set_device(place)
     if size == 1:
         yield Ranks(0, 1, place)
@@ -102,7 +104,7 @@ def wrap(model: nn.Module, how: Literal["ddp", "fsdp"], ranks: Ranks) -> nn.Modu
         return model
     if how == "ddp":
         return DistributedDataParallel(model)
-    mesh = dist.init_device_mesh(ranks.device.type, (ranks.size,))
+    mesh = init_device_mesh(ranks.device.type, (ranks.size,))
     stacks = [part for part in model.modules() if isinstance(part, nn.ModuleList)]
     for block in max(stacks, key=len, default=()):
         fully_shard(block, mesh=mesh)
@@ -120,27 +122,13 @@ def gradients_stay(model: nn.Module, stay: bool) -> Any:
     return nullcontext()
 
 
-@contextmanager
-def whole(model: nn.Module) -> Generator[None]:
-    """With every shard's parameters gathered, for sampling and evaluation outside the model's own forward pass."""
-    shards = [cast(Any, part) for part in model.modules() if isinstance(part, FSDPModule)]
-    for part in shards:
-        part.unshard()
-    try:
-        yield
-    finally:
-        for part in shards:
-            part.reshard()
-
-
 @torch.no_grad()
 def copy_weights(source: nn.Module, target: nn.Module) -> None:
-    """From a model to another one that is wrapped alike, or not at all."""
+    """Into a model that is sharded alike, or not at all. All ranks call it."""
     for theirs, ours in zip(source.parameters(), target.parameters(), strict=True):
-        ours.copy_(theirs)
+        ours.copy_(theirs if isinstance(ours, DTensor) else full(theirs))
 
 
 def full(value: Tensor) -> Tensor:
-    """A sharded tensor's whole value."""
-    gather: Any = getattr(value, "full_tensor", None)
-    return value if gather is None else gather()
+    """A sharded tensor's whole value; any other as it is."""
+    return value.full_tensor() if isinstance(value, DTensor) else value

@@ -5,16 +5,15 @@ changes an equation is there; what a run is made of stands in files of their own
 and the updates that are made of it. Axes: P prompts, G completions of each, B rows, T positions.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from math import cos, isfinite, pi
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..evals.engines.seeds import seed_of
 from ..evals.errors import UsageError
@@ -24,12 +23,12 @@ from .asking import Asked, ask
 from .batching import MicroBatch, Sample, idle, micro_batches
 from .config import Config
 from .data import Data, Question, load_data
-from .distributed import Ranks, copy_weights, full, gradients_stay, whole, wrap
+from .distributed import Ranks, copy_weights, full, gradients_stay, wrap
 from .evaluation import evaluate
 from .judging import Judge
 from .loading import Log, Scorer, load_policy, load_reference, load_sampler, open_log
-from .losses import LOSSES, Batch, statistics, top_entropy
-from .measures import averages, completion_row, measure
+from .losses import LOSSES, statistics, top_entropy
+from .measures import add, averages, completion_row, measure
 from .policy import Policy
 from .rollout import Sampler, Sampling
 
@@ -43,7 +42,9 @@ class Run:
     config: Config
     ranks: Ranks
     policy: Policy
+    """Sampled from and saved."""
     scorer: nn.Module
+    """Trained: the policy itself, or where that is sharded, the shards, from which it is refreshed after each step."""
     reference: nn.Module | None
     optimizer: torch.optim.Optimizer
     data: Data
@@ -78,9 +79,8 @@ def train(config: Config, folder: Path, ranks: Ranks, *, quiet: bool = False) ->
                 run.log.sync()
                 counters = {"step": run.step, "cursor": run.cursor, "tokens": run.tokens, "skips": run.skips}
                 checkpoint.save(folder, counters, run.trained, config.keep_checkpoints, ranks)
-        with whole(run.scorer):
-            if ranks.rank == 0:
-                run.policy.save(folder / "final")
+        if ranks.rank == 0:
+            run.policy.save(folder / "final")
 
 
 def load(config: Config, folder: Path, ranks: Ranks, stack: ExitStack, *, quiet: bool) -> Run:
@@ -100,17 +100,27 @@ def load(config: Config, folder: Path, ranks: Ranks, stack: ExitStack, *, quiet:
         weight_decay=config.weight_decay,
     )
     counters = checkpoint.load(found, checkpoint.Trained(scorer, optimizer, reference)) if found else {}
+    if config.parallel == "fsdp" and ranks.size > 1:
+        policy = load_policy(config, ranks.device)
     data = load_data(config, policy.tokenizer)
     judge = stack.enter_context(closing(Judge(config.reward, config.reward_options, config.reward_workers)))
     sampler = stack.enter_context(closing(load_sampler(config, policy)))
     log = stack.enter_context(open_log(config, folder, ranks, counters.get("step", -1), quiet=quiet))
-    sampler.sync(policy)
-    return Run(config, ranks, policy, scorer, reference, optimizer, data, judge, sampler, log, **counters)
+    run = Run(config, ranks, policy, scorer, reference, optimizer, data, judge, sampler, log, **counters)
+    refresh(run)
+    return run
+
+
+def refresh(run: Run) -> None:
+    """Have what is sampled from be what is trained."""
+    if run.config.parallel == "fsdp" and run.ranks.size > 1:
+        copy_weights(run.scorer, cast(nn.Module, run.policy))
+    run.sampler.sync(run.policy)
 
 
 def evaluation(run: Run) -> dict[str, Any]:
     """What the policy can do now, on problems that it is not trained on."""
-    with run.log.stage("eval"), whole(run.scorer):
+    with run.log.stage("eval"):
         row, rows = evaluate(run.config, run.data.held_out, run.policy, run.sampler, run.judge, run.ranks)
     run.log.evaluation(run.step, rows)
     return row
@@ -124,13 +134,14 @@ def take_step(run: Run) -> None:
     samples = [sample for group in groups for sample in group]
     with log.stage("train"):
         row = update(run, samples) | measure(groups, config, run.ranks)
-        run.sampler.sync(run.policy)
+        refresh(run)
     run.tokens += row["tokens"]
     row["tokens"] = run.tokens
     if run.reference is not None and config.refresh_reference and run.step % config.refresh_reference == 0:
         copy_weights(run.scorer, run.reference)
     if config.keep_completions_every and run.step % config.keep_completions_every == 0:
-        log.completions(run.step, run.ranks.all([completion_row(sample) for sample in samples]))
+        rows = run.ranks.gather([[completion_row(sample) for sample in group] for group in groups])
+        log.completions(run.step, [row for group in rows for row in group])
     if run.step == config.steps or (config.eval_every and run.step % config.eval_every == 0):
         row |= evaluation(run)
     log.metrics(run.step, row)
@@ -166,7 +177,7 @@ def sample_and_judge(run: Run, questions: Sequence[Question], places: Sequence[i
     size = config.rollout_prompts or max(1, -(-len(questions) // 2))
     seeds = [seed_of(config.seed, "rollout", place) for place in places]
     asked: list[Asked] = []
-    with log.stage("rollout"), whole(run.scorer):
+    with log.stage("rollout"):
         for start in range(0, len(questions), size):
             piece = slice(start, start + size)
             asked.append(
@@ -190,17 +201,17 @@ def _spreads(group: Sequence[Sample]) -> bool:
 def give_advantages(run: Run, groups: Sequence[list[Sample]]) -> None:
     """Write each sample's advantage into it; what was not judged, or was cut off and is masked, counts for nothing."""
     config, ranks = run.config, run.ranks
-    rewards = ranks.gather([[sample.reward for sample in group] for group in groups])
-    estimate = ESTIMATORS[config.advantage] if config.advantage else ADVANTAGES[config.algorithm]
-    advantages_PG = estimate(torch.tensor(rewards, dtype=torch.float64))
-    for group, advantages_G in zip(groups, ranks.mine(advantages_PG.tolist()), strict=True):
-        for sample, advantage in zip(group, advantages_G, strict=True):
-            judged = advantage == advantage
-            sample.advantage = advantage if judged else 0.0
-            sample.counts = judged and (sample.finished or not config.mask_truncated)
-        why = why_no_spread(torch.tensor([sample.reward for sample in group]))
+    named = ranks.gather([(group[0].question.problem.id, [sample.reward for sample in group]) for group in groups])
+    rewards_PG = torch.tensor([rewards for _, rewards in named], dtype=torch.float64)
+    for (name, _), rewards_G in zip(named, rewards_PG, strict=True):
+        why = why_no_spread(rewards_G)
         if why is not None:
-            run.log.note(run.step, f"problem {group[0].question.problem.id}: {why}")
+            run.log.note(run.step, f"problem {name}: {why}")
+    estimate = ESTIMATORS[config.advantage] if config.advantage else ADVANTAGES[config.algorithm]
+    for group, advantages_G in zip(groups, ranks.mine(list(estimate(rewards_PG))), strict=True):
+        for sample, advantage in zip(group, advantages_G, strict=True):
+            sample.advantage = float(advantage) if sample.judged else 0.0
+            sample.counts = sample.judged and (sample.finished or not config.mask_truncated)
 
 
 # ---- loss → step
@@ -210,14 +221,14 @@ def update(run: Run, samples: list[Sample]) -> dict[str, Any]:
     """The updates of one rollout, and their averages for the log."""
     config = run.config
     annotate(run, samples)
-    rate = learning_rate(config, run.step)
+    rate = config.rate(run.step)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     size = len(samples) // config.minibatches
-    sums: Counter[str] = Counter()
+    sums: dict[str, float] = {}
     for _ in range(config.epochs):
         for start in range(0, len(samples), size):
-            sums.update(one_update(run, samples[start : start + size]))
+            add(sums, one_update(run, samples[start : start + size]))
     return averages(run.ranks.total(sums), config.epochs * config.minibatches) | {"learning_rate": rate}
 
 
@@ -228,26 +239,27 @@ def one_update(run: Run, samples: Sequence[Sample]) -> dict[str, float]:
     whole_step = ranks.total({"sequences": len(counting), "tokens": sum(len(sample.ids) for sample in counting)})
     learning = [sample for sample in counting if sample.advantage or run.reference]  # the others' gradient is 0
     batches = _micro_batches(run, learning, samples[0])
-    sums: Counter[str] = Counter()
+    sums: dict[str, float] = {}
     bad: list[str] = []
     for number, micro in enumerate(batches, 1):
         with gradients_stay(run.scorer, stay=number < len(batches)):
-            logps_BT, entropies_BT = run.scorer(micro.tokens_BT, micro.mask_BT)
-            batch = _batch(micro, logps_BT, whole_step, ranks.size)
+            logps_BT, _ = run.scorer(micro.tokens_BT, micro.mask_BT)
+            batch = micro.batch(logps_BT, whole_step["sequences"] / ranks.size, whole_step["tokens"] / ranks.size)
             loss_B = LOSSES[config.algorithm](batch, config.equation)
-            loss_B.sum().backward()
-        bad += [sample.name for sample, loss in zip(micro.samples, loss_B.tolist(), strict=True) if not isfinite(loss)]
-        sums.update(statistics(batch, config.equation))
-        sums.update(loss=float(loss_B.detach().sum()) / ranks.size, entropy=float(entropies_BT.sum()))
+            cast(Any, loss_B.sum()).backward()
+        finite_B = loss_B.isfinite()
+        bad += [sample.name for sample, finite in zip(micro.samples, finite_B, strict=True) if not finite]
+        add(sums, statistics(batch, config.equation))
+        add(sums, {"loss": float(loss_B.detach().sum()) / ranks.size})
     norm = float(full(nn.utils.clip_grad_norm_(run.scorer.parameters(), config.max_grad_norm)))
     if ranks.longest(len(bad)) or not isfinite(norm):
-        sums = Counter(skipped=_skip(run, bad, norm) / ranks.size)
+        sums = {"skipped": _skip(run, bad, norm) / ranks.size}
     else:
         run.optimizer.step()
         run.skips = 0
-        sums.update(grad_norm=norm / ranks.size)
+        sums["grad_norm"] = norm / ranks.size
     run.optimizer.zero_grad()
-    return dict(sums)
+    return sums
 
 
 def _skip(run: Run, bad: Sequence[str], norm: float) -> int:
@@ -278,7 +290,7 @@ def annotate(run: Run, samples: Sequence[Sample]) -> None:
                     micro.write("entropies", entropies_BT)
     if config.entropy_share < 1:
         found = [sample.entropies for sample in counting if sample.entropies is not None]
-        entropies_1N = torch.tensor([run.ranks.all([one for entropies in found for one in entropies.tolist()])])
+        entropies_1N = torch.cat(run.ranks.all(found))[None]
         chosen_1N = top_entropy(entropies_1N, torch.ones_like(entropies_1N, dtype=torch.bool), config.entropy_share)
         for sample, entropies in zip(counting, found, strict=True):
             sample.selected = entropies >= entropies_1N[chosen_1N].min()
@@ -290,28 +302,3 @@ def _micro_batches(run: Run, samples: Sequence[Sample], any_sample: Sample) -> l
     batches = micro_batches(samples, run.config.micro_batch_tokens, pad_id, device)
     missing = max(1, run.ranks.longest(len(batches))) - len(batches)
     return batches + [idle(any_sample, pad_id, device)] * missing
-
-
-def _batch(micro: MicroBatch, logps_BT: Tensor, whole_step: Mapping[str, float], size: int) -> Batch:
-    samples = micro.samples
-    selected_BT = micro.spread([sample.selected for sample in samples])
-    return Batch(
-        logps_BT,
-        torch.tensor([sample.advantage for sample in samples], device=logps_BT.device),
-        micro.mask_BT,
-        sequences=max(1.0, whole_step["sequences"] / size),
-        tokens=whole_step["tokens"] / size,
-        old_logps_BT=micro.spread([sample.old_logps for sample in samples]),
-        ref_logps_BT=micro.spread([sample.ref_logps for sample in samples]),
-        sampler_logps_BT=micro.spread([sample.sampler_logps for sample in samples]),
-        selected_BT=None if selected_BT is None else selected_BT.bool(),
-    )
-
-
-def learning_rate(config: Config, step: int) -> float:
-    """Of a step from 1: a linear rise, then the schedule down to 0 after the last step."""
-    if step <= config.warmup_steps:
-        return config.learning_rate * step / config.warmup_steps
-    done = (step - 1 - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    share = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2}
-    return config.learning_rate * share[config.schedule]

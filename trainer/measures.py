@@ -1,7 +1,7 @@
 """What a step looks like from outside: rewards and their parts, lengths, words of reflection."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from math import fsum
 from typing import Any
 
 from ..evals.output import verdict_row
@@ -16,20 +16,26 @@ Row = dict[str, Any]
 
 def measure(groups: Sequence[Sequence[Sample]], config: Config, ranks: Ranks) -> Row:
     """The metrics of one rollout over all ranks: means over completions, counts of groups."""
-    sums: Counter[str] = Counter()
+    sums: dict[str, float] = {}
     for group in groups:
-        sums.update(_group(group))
+        add(sums, _group(group))
         for sample in group:
-            sums.update(_completion(sample, config.reflection_words))
+            add(sums, _completion(sample, config.reflection_words))
     total = ranks.total(sums)
     longest = ranks.longest(max((len(sample.ids) for group in groups for sample in group), default=0))
     return {"length/max": longest, **_means(total)}
 
 
+def add(sums: dict[str, float], more: Mapping[str, float]) -> None:
+    """Add each number to the sum of its name."""
+    for name, value in more.items():
+        sums[name] = sums.get(name, 0.0) + value
+
+
 def averages(sums: Mapping[str, float], updates: int) -> Row:
     """The metrics of `updates` updates from their sums: per token, per update, and how many were left out."""
     tokens = max(sums.get("tokens", 0.0), 1.0)
-    per_token = {"entropy": "entropy", "kl": "kl", "clipped_low": "clip/low", "clipped_high": "clip/high",
+    per_token = {"kl": "kl", "clipped_low": "clip/low", "clipped_high": "clip/high",
                  "correction": "correction"}  # fmt: skip
     row: Row = {name: sums[key] / tokens for key, name in per_token.items() if key in sums}
     for name in ("loss", "grad_norm"):
@@ -70,6 +76,7 @@ def _completion(sample: Sample, words: Sequence[str]) -> Mapping[str, float]:
         "completions": 1,
         "tokens": len(sample.ids),
         "truncated": not sample.finished,
+        "surprise": -fsum(logp for logp in sample.sampler_logps if logp == logp),
         "reflection": any(counts.values()),
         **{f"reflection/{word}": count for word, count in counts.items()},
     }
@@ -100,6 +107,8 @@ def _means(total: Mapping[str, float]) -> Row:
         "length": total.get("tokens", 0.0) / completions,
         "truncated": total.get("truncated", 0.0) / completions,
         "tokens": int(total.get("tokens", 0)),
+        # The mean of -log p over what was sampled: the entropy, by one sample per token.
+        "entropy": total.get("surprise", 0.0) / max(total.get("tokens", 0), 1),
     }
     for name, value in total.items():
         if name.startswith("part:"):
