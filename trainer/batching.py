@@ -64,12 +64,15 @@ class MicroBatch:
     samples: list[Sample]
     tokens_BT: Tensor
     mask_BT: Tensor
+    idle: bool = False
 
     def spread(self, values: Sequence[Sequence[float] | Tensor | None]) -> Tensor | None:
-        """Values per token of each sample as (B, T - 1), 0 outside; None where a sample has none."""
+        """Values per token of each sample as (B, T - 1), 0 outside; None where a sample that counts has none."""
         out_BT = torch.zeros(self.mask_BT.shape, dtype=torch.float32)
         for row, (sample, value) in enumerate(zip(self.samples, values, strict=True)):
             if value is None:
+                if self.idle:
+                    continue
                 return None
             start = len(sample.question.ids) - 1
             out_BT[row, start : start + len(sample.ids)] = torch.as_tensor(value)
@@ -112,7 +115,7 @@ def micro_batches(samples: Sequence[Sample], most_tokens: int, pad_id: int, devi
 def idle(sample: Sample, pad_id: int, device: torch.device) -> MicroBatch:
     """A batch that takes part in the ranks' communication and teaches nothing."""
     batch = _padded([replace(sample)], pad_id, device)
-    return MicroBatch(batch.samples, batch.tokens_BT, torch.zeros_like(batch.mask_BT))
+    return MicroBatch(batch.samples, batch.tokens_BT, torch.zeros_like(batch.mask_BT), idle=True)
 
 
 def _padded(samples: list[Sample], pad_id: int, device: torch.device) -> MicroBatch:

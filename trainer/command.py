@@ -31,7 +31,7 @@ def command(arguments: Sequence[str]) -> int:
 
 def run(config: Config, folder: Path, *, quiet: bool = False) -> None:
     """Train in `folder`, or go on there. Under `torchrun` every rank calls it. Raises UsageError."""
-    from .cold_start import cold_start
+
     from .distributed import ranks
     from .grpo import train
 
@@ -39,7 +39,7 @@ def run(config: Config, folder: Path, *, quiet: bool = False) -> None:
         if group.rank == 0:
             claim(config, folder)
         group.wait()
-        start = cold_start(config, folder, group, quiet=quiet) if config.cold_start_steps else config.model
+        start = config.model
         train(replace(config, model=start), folder, group, quiet=quiet)
         if group.rank == 0 and not quiet:
             print(f"the model is in {folder / 'final'}; `rlvr report {folder}` draws the curves", file=sys.stderr)

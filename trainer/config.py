@@ -123,12 +123,9 @@ class Config:
             raise UsageError("0 < entropy_share <= 1, 0 < top_p <= 1 and temperature > 0 are needed")
         if self.advantage is not None and self.advantage not in ESTIMATORS:
             raise UsageError(f"advantage = {self.advantage!r}: is none of {', '.join(ESTIMATORS)}")
-        unknown = set(self.loss) - {item.name for item in fields(LossConfig)}
-        if unknown:
-            raise UsageError(f"[loss]: there is no setting {min(unknown)!r}")
         try:
             _ = self.equation
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise UsageError(f"[loss]: {error}") from None
 
     def rate(self, step: int) -> float:
@@ -142,7 +139,7 @@ class Config:
     @cached_property
     def equation(self) -> LossConfig:
         """The numbers in the loss: the algorithm's paper's, then `[loss]`."""
-        return loss_config(self.algorithm, **{"max_tokens": self.max_tokens, **self.loss})
+        return loss_config(self.algorithm, **{"max_tokens": self.max_tokens, **_values(LossConfig, self.loss)})
 
 
 def read_config(kind: type[Settings], argument: str | None, flags: Mapping[str, Any]) -> Settings:
@@ -158,14 +155,8 @@ def read_config(kind: type[Settings], argument: str | None, flags: Mapping[str, 
             table[parent] = {**table.get(parent, {}), last: value}
         else:
             table[name] = value
-    hints = get_type_hints(kind)
-    for name in table:
-        if name not in hints:
-            close = get_close_matches(name, hints, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
-            raise UsageError(f"{where}: there is no setting {name!r}{meant}")
     try:
-        return kind(**{name: _value(hints[name], value, name) for name, value in table.items()})
+        return kind(**_values(kind, table))
     except (UsageError, ValueError) as error:
         raise UsageError(f"{where}: {error}") from None
 
@@ -234,6 +225,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 _NO = object()
+
+
+def _values(kind: type[Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table's values as the dataclass has them. Raises UsageError."""
+    hints = get_type_hints(kind)
+    for name in table:
+        if name not in hints:
+            close = get_close_matches(name, hints, n=1)
+            raise UsageError(f"there is no setting {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    return {name: _value(hints[name], value, name) for name, value in table.items()}
 
 
 def _value(kind: Any, value: Any, name: str) -> Any:

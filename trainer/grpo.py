@@ -1,4 +1,4 @@
-"""GRPO, top to bottom: load → loop {rollout → verify → advantages → loss → step → log}.
+"""GRPO, top to bottom: config → load → loop {rollout → verify → advantages → loss → step → log}.
 
 DeepSeek-R1-Zero's loop (arXiv:2501.12948; doi:10.1038/s41586-025-09422-z) as the equations in `losses` have it. What
 changes an equation is there; what a run is made of stands in files of their own beside this one. A step is one rollout
@@ -37,7 +37,7 @@ _SKIPS = 10  # updates in a row without a finite gradient: the weights, not the 
 
 @dataclass(eq=False)
 class Run:
-    """What the loop works with. `step`, `cursor` and `tokens` are, with weights and optimizer, what a checkpoint has."""
+    """What the loop works with. The numbers at the end are, with weights and optimizer, what a checkpoint holds."""
 
     config: Config
     ranks: Ranks
@@ -93,12 +93,8 @@ def load(config: Config, folder: Path, ranks: Ranks, stack: ExitStack, *, quiet:
     policy = load_policy(config, ranks.device)
     scorer = wrap(Scorer(policy, config.temperature, config.logprob_chunk), config.parallel, ranks)
     reference = load_reference(config, ranks) if config.equation.kl_coef else None
-    optimizer = torch.optim.AdamW(
-        scorer.parameters(),
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        weight_decay=config.weight_decay,
-    )
+    betas = (config.beta1, config.beta2)
+    optimizer = torch.optim.AdamW(scorer.parameters(), betas=betas, weight_decay=config.weight_decay)
     counters = checkpoint.load(found, checkpoint.Trained(scorer, optimizer, reference)) if found else {}
     if config.parallel == "fsdp" and ranks.size > 1:
         policy = load_policy(config, ranks.device)
