@@ -32,9 +32,13 @@ def command(arguments: Sequence[str]) -> int:
 def run(config: Config, folder: Path, *, quiet: bool = False) -> None:
     """Train in `folder`, or go on there. Under `torchrun` every rank calls it. Raises UsageError."""
 
+    import torch
+
     from .distributed import ranks
     from .grpo import train
 
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
     with ranks(config.device) as group:
         if group.rank == 0:
             claim(config, folder)

@@ -107,6 +107,7 @@ class Config:
     reward_workers: int | None = setting(None, "completions judged at a time; default: one per core")
     parallel: Literal["ddp", "fsdp"] = setting("ddp", "under torchrun: copies of the model, or shares of it (FSDP2)")
     device: str | None = setting(None, "default: cuda where there is one, else cpu")
+    threads: int | None = setting(None, "of torch on CPUs; default: one per core, too many for small models")
 
     def __post_init__(self) -> None:
         if self.algorithm not in LOSSES:
