@@ -44,7 +44,7 @@ def write_report(
     """
     problems = _Problems(tally)
     head: dict[str, Any] = {
-        "summary": _finite(summary),
+        "summary": finite(summary),
         "shown": selection.describe(),
         "statuses": STATUSES,
         "sentences": REASONS,
@@ -61,10 +61,10 @@ def write_report(
     }
     template = re.split(r"\{\{(\w+)\}\}", _TEMPLATE.read_text(encoding="utf-8"))
     fields: dict[str, Iterable[str]] = {
-        "csp": [_policy("".join(template))],
+        "csp": [page_policy("".join(template))],
         "title": [escape(title)],
-        "head": [_pack(head)],
-        "index": [_pack(_index(selection, problems))],
+        "head": [pack(head)],
+        "index": [pack(_index(selection, problems))],
         "texts": _text_blocks(selection),
     }
     write_whole(Path(path), (piece for i, part in enumerate(template) for piece in (fields[part] if i % 2 else [part])))
@@ -242,26 +242,26 @@ def _text_block(first: int, chunk: list[Shown]) -> str:
             place, missing = shown.gap
             row |= {"completion": sample.completion[:place], "end": sample.completion[place:], "missing": missing}
         rows.append({key: value for key, value in row.items() if value not in (None, {})})
-    data = _pack({"prompts": prompts.packed(), "samples": rows})
+    data = pack({"prompts": prompts.packed(), "samples": rows})
     return f'<script type="application/octet-stream+base64" class="texts" data-first="{first}">{data}</script>\n'
 
 
-def _pack(data: Any) -> str:
+def pack(data: Any) -> str:
     """JSON, compressed, in base64: nothing in it can end a script block. mtime 0: equal data give equal pages."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), 4, mtime=0)).decode("ascii")
 
 
-def _finite(data: Any) -> Any:
+def finite(data: Any) -> Any:
     """NaN and infinities as None: JSON has no such numbers, and a report must not fail over one statistic."""
     if isinstance(data, Mapping):
-        return {str(key): _finite(value) for key, value in cast(Mapping[Any, Any], data).items()}
+        return {str(key): finite(value) for key, value in cast(Mapping[Any, Any], data).items()}
     if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in cast(Iterable[Any], data)]
+        return [finite(value) for value in cast(Iterable[Any], data)]
     return None if isinstance(data, float) and not isfinite(data) else data
 
 
-def _policy(template: str) -> str:
+def page_policy(template: str) -> str:
     """Nothing from anywhere; the page's own style and script by their hashes; and no text may be made into markup."""
 
     def hashes(tag: str) -> str:

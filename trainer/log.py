@@ -14,7 +14,7 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from math import isfinite
 from os import fsync
@@ -88,11 +88,11 @@ class RunLog:
 
     def completions(self, step: int, rows: Iterable[Row]) -> None:
         """Keep what the policy wrote in this step."""
-        self._files[COMPLETIONS].append(_lines(step, rows))
+        self._files[COMPLETIONS].append(_dumped(step, rows))
 
     def evaluation(self, step: int, rows: Iterable[Row]) -> None:
         """Keep what it wrote in the evaluation after this step."""
-        self._files[EVAL].append(_lines(step, rows))
+        self._files[EVAL].append(_dumped(step, rows))
 
     def note(self, step: int, line: str) -> None:
         """Keep a line of text; the screen tells only how many there are."""
@@ -108,7 +108,7 @@ class RunLog:
         self._stages.clear()
         elapsed = round(self._clock() - self._started, 3)
         kept = {name: _finite(value) for name, value in {**row, **stages, "seconds": elapsed}.items()}
-        self._files[METRICS].append(_lines(step, [kept]))
+        self._files[METRICS].append(_dumped(step, [kept]))
         numbers = {name: float(value) for name, value in kept.items() if isinstance(value, int | float)}
         for tracker in self._trackers:
             tracker.log(step, numbers)
@@ -134,24 +134,40 @@ class RunLog:
         self.close()
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole rows of a file that `RunLog` wrote; one that is being written is left out. None where it is absent.
+def read_rows(path: Path, steps: Container[int] | None = None) -> Iterator[dict[str, Any]]:
+    """The whole rows of a file that `RunLog` wrote, all or those of `steps`; one that is being written is left out.
 
-    Raises UsageError for a row that is not ours.
+    None where the file is absent. Raises UsageError for a row that is not ours.
     """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
+    for number, (step, line) in enumerate(_whole_lines(path), 1):
+        if steps is None or step in steps:
             try:
                 row: object = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise UsageError(f"{path}:{number}: not a row that rlvr wrote ({error})") from None
-            if not isinstance(row, dict) or not isinstance(cast(dict[str, Any], row).get("step"), int):
-                raise UsageError(f"{path}:{number}: not a row that rlvr wrote (no step)")
             yield cast(dict[str, Any], row)
+
+
+def read_steps(path: Path) -> list[int]:
+    """The steps whose rows a file holds, in order. Raises UsageError for a row that is not ours."""
+    return list(dict.fromkeys(step for step, _ in _whole_lines(path)))
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    if path.exists():
+        with path.open("rb") as file:
+            yield from _lines_with_steps(file, path)
+
+
+def _lines_with_steps(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Up to a last line that was being written when the run was killed, or still is."""
+    for number, line in enumerate(file, 1):
+        if not line.endswith(b"\n"):
+            return
+        found = _STEP.match(line)
+        if found is None:
+            raise UsageError(f"{path}:{number}: not a row that rlvr wrote")
+        yield int(found[1]), line
 
 
 class _RowFile:
@@ -196,13 +212,8 @@ class _RowFile:
     def _kept(self, path: Path, after: int) -> int:
         """Where the whole rows up to step `after` end."""
         end = 0
-        for line in self._file:
-            if not line.endswith(b"\n"):  # it was being written when the run was killed
-                break
-            found = _STEP.match(line)
-            if found is None:
-                raise UsageError(f"{path}:{self.rows + 1}: not a row that rlvr wrote; remove the file or the run")
-            if int(found[1]) > after:
+        for step, line in _lines_with_steps(self._file, path):
+            if step > after:
                 break
             self.rows += 1
             self.last = line
@@ -210,7 +221,7 @@ class _RowFile:
         return end
 
 
-def _lines(step: int, rows: Iterable[Row]) -> bytes:
+def _dumped(step: int, rows: Iterable[Row]) -> bytes:
     return b"".join(dump_line({"step": step, **row}) for row in rows)
 
 

@@ -51,7 +51,7 @@ class Progress:
         evaluated = {name: value for name, value in self._row.items() if name.startswith("eval/")}
         self._row = {**evaluated, **row}
         self._step, self._notes = step, notes
-        told = any(name.startswith("eval/") or name == "skipped" for name in row)
+        told = any(name.startswith("eval/") or (name == "skipped" and row[name]) for name in row)
         if self._live is not None:
             if told:
                 self.say(f"step {step}  " + "  ".join(_findings(row)))
@@ -95,7 +95,7 @@ class Progress:
 
 def _findings(row: Mapping[str, Any]) -> Iterator[str]:
     if row.get("skipped"):
-        yield f"skipped: {row['skipped']}"
+        yield f"updates skipped: {row['skipped']}"
     if row.get("reward") is not None:
         yield f"reward {row['reward']:.3f}"
     if row.get("eval/pass@1") is not None:
