@@ -2,7 +2,7 @@
 # make test    set up what the tests need and run them (DATA=path to the shared data, where there is some)
 # make test-trl  the trainer's equations beside TRL's, which gets an environment of its own
 # make lint    ruff and strict pyright
-# make test-engines   the engines against a real vLLM for CPUs, in an environment of its own
+# make test-engines   the engines, and the trainer's rollouts, against a real vLLM for CPUs, in an environment of its own
 # make soak    10,000 programs with attacks among them: nothing is left, memory stays flat (needs Docker)
 # make bench   every figure that README states
 PYTHON ?= python3
@@ -25,7 +25,7 @@ test: $(VENV)/dev
 
 # Tests marked vllm, and those of the other engines again with vLLM's versions of torch and transformers.
 test-engines: $(VLLM_VENV)/ready
-	$(VLLM_VENV)/bin/python -m pytest tests/evals/engines
+	$(VLLM_VENV)/bin/python -m pytest tests/evals/engines tests/trainer/test_hugging_face.py tests/trainer/test_vllm_rollout.py
 
 test-trl: $(VENV)/dev $(VENV)-trl/records.pt
 	RLVR_TRL_RECORDS=$(VENV)-trl/records.pt $(BIN)/python -m pytest tests/trainer/test_trl.py

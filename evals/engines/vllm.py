@@ -57,7 +57,7 @@ class VllmEngine:
     ) -> None:
         self._name = model
         self._revision = revision
-        self._options = _checked_options(engine_options)
+        self._options = checked_options(engine_options)
         self._log = Path(log_file) if log_file else None
         self._engine: Any = None
         self._tokenizer: Any = None
@@ -77,7 +77,7 @@ class VllmEngine:
             options.setdefault("enable_chunked_prefill", False)
             # vLLM's 0.92 is meant for a GPU of its own; this memory is everybody's.
             options.setdefault("gpu_memory_utilization", 0.5)
-        self._log = log = self._log or _temporary_log()
+        self._log = log = self._log or temporary_log()
         before = log.stat().st_size if log.exists() else 0
         with output_to(log):
             self._engine = self._started(path, commit, options, log, before)
@@ -125,7 +125,7 @@ class VllmEngine:
             args = _vllm.AsyncEngineArgs(model=path, revision=commit, **options)
             return _async_llm.AsyncLLM.from_engine_args(args, usage_context=_usage.UsageContext.LLM_CLASS)
         except (OSError, ValueError, RuntimeError, ImportError, AssertionError) as broken:
-            raise EngineUnavailable(_why(broken, log, before)) from broken
+            raise EngineUnavailable(why_not_started(broken, log, before)) from broken
 
     async def _draw(self, job: Job, give: Give, *, sampling: Sampling) -> None:
         prompt, ids, sample = job
@@ -171,12 +171,12 @@ class VllmEngine:
         raise ValueError("vLLM ended a request without an answer")
 
 
-def _temporary_log() -> Path:
+def temporary_log() -> Path:
     with tempfile.NamedTemporaryFile(prefix="rlvr-vllm-", suffix=".log", delete=False) as log:
         return Path(log.name)
 
 
-def _checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Raises UsageError for one that vLLM does not have."""
     known = [one.name for one in dataclasses.fields(_vllm.AsyncEngineArgs)]
     for key in options:
@@ -201,11 +201,17 @@ def _logprobs(done: Any) -> tuple[float, ...]:
     return tuple(by_id[token].logprob for token, by_id in zip(done.token_ids, done.logprobs, strict=True))
 
 
-def _why(broken: Exception, log: Path, before: int) -> str:
+def why_not_started(broken: Exception, log: Path, before: int) -> str:
     """The last error that this start left in the log, nearer to the cause than what reaches this process."""
     said = log.read_bytes()[before:].decode("utf-8", "replace")
     errors = re.findall(r"(\w*(?:Error|Exception): [^\n]+)", said)
     causes = [line for line in errors if "initialization failed" not in line]
-    cause = causes[-1] if causes else f"{type(broken).__name__}: {str(broken).strip().splitlines()[0]}"
+    cause = causes[-1] if causes else f"{type(broken).__name__}: {_first_words(broken)}"
     advice = f". Out of memory: {_LOWER}" if _MEMORY.search(cause) else ""
     return f"vLLM cannot start: {cause.rstrip('. ')}{advice} (all it said is in {log})"
+
+
+def _first_words(broken: Exception) -> str:
+    """pydantic counts the errors on the first line, and says the first of them on the second."""
+    first, *rest = str(broken).strip().splitlines()
+    return rest[0].partition(" [type=")[0].strip() if rest and "validation error" in first else first
