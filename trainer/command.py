@@ -50,7 +50,8 @@ def run(config: Config, folder: Path, *, quiet: bool = False) -> None:
 
 
 def claim(config: Config, folder: Path) -> None:
-    """Write the settings into a new folder, or see that the run there is the same. Raises UsageError with what differs."""
+    """Write the settings into a new folder, or see that the run there has the same. Raises UsageError that says what
+    differs."""
     path = folder / SETTINGS
     if path.is_file():
         before = read_config(Config, str(path), {})
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     known = ", ".join(sorted(path.stem for path in PRESETS.glob("*.toml")))
     made = argparse.ArgumentParser(
         prog="rlvr train",
+        usage="rlvr train CONFIG [--SETTING VALUE …]",
         description=dedent(f"""\
             Train a model with GRPO on rewards that a verifier gives. CONFIG is a preset ({known}) or a TOML file with
             the settings below; flags come on top. The same command given again goes on where a stopped run was."""),
@@ -85,7 +87,8 @@ def parser() -> argparse.ArgumentParser:
               torchrun --nproc-per-node 8 -m rlvr.trainer my_run.toml
 
             In a file, the numbers of the equation stand in a table [loss]; each is a flag --loss.NAME here:
-              clip_low clip_high clip_dual kl_coef kl kl_ratio correction correction_min correction_max off_policy_kl level
+              clip_low clip_high clip_dual kl_coef kl kl_ratio level correction correction_min correction_max
+              off_policy_kl tau_positive tau_negative
             Exit codes: 0 done, 2 something in the settings is yours to mend, 130 interrupted."""),
     )
     made.add_argument("config", metavar="CONFIG", help=f"a preset ({known}) or a TOML file")

@@ -25,9 +25,9 @@ PRESETS = Path(__file__).with_name("presets")
 # The numbers of DeepSeek-R1-Zero are from its methods section, doi:10.1038/s41586-025-09422-z.
 
 
-def setting(default: Any, help: str) -> Any:
-    """A field of a dataclass of settings, with a line of help for the command line."""
-    return field(default=default, metadata={"help": help})
+def setting(default: Any, help: str, *, section: str | None = None) -> Any:
+    """A field of a dataclass of settings: its help on the command line, and the heading that begins with it."""
+    return field(default=default, metadata={"help": help, "section": section})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,31 +37,38 @@ class Config:
     Raises UsageError for a setting that cannot be meant.
     """
 
-    # the model
-    model: str = setting("tiny", "a Hugging Face model (hub id or folder), or tiny: a small transformer made here")
+    model: str = setting(
+        "tiny", "a Hugging Face model (hub id or folder), or tiny: a small transformer made here", section="the model"
+    )
     revision: str | None = setting(None, "the hub's commit, tag or branch")
-    dtype: Literal["float32", "bfloat16"] = setting("float32", "of the weights")
+    dtype: Literal["float32", "bfloat16"] = setting("float32", "of the weights: float32 or bfloat16")
     gradient_checkpointing: bool = setting(False, "compute activations again in the backward pass: less memory")
     tiny_dim: int = setting(128, "hidden size of the tiny transformer")
     tiny_layers: int = setting(2, "its layers")
     tiny_heads: int = setting(4, "its attention heads")
-    # the problems
-    task: str = setting("addition", "addition, countdown, a name of `rlvr tasks`, a .toml task or package.module:name")
+    task: str = setting(
+        "addition",
+        "addition, countdown, a name of `rlvr tasks`, a .toml task or package.module:name",
+        section="the problems",
+    )
     data: Path | None = setting(None, "a local copy of the task's problems (JSONL, parquet, a folder)")
-    prompt: Literal["r1-zero", "r1", "plain"] | None = setting(None, "wording; default: the task's own")
+    prompt: Literal["r1-zero", "r1", "plain"] | None = setting(
+        None, "wording: r1-zero, r1 or plain; default: the task's own"
+    )
     think_prefix: bool = setting(False, "prompts end with <think>: every completion begins inside its thought")
     held_out: int = setting(200, "problems kept from training to evaluate on, where eval_task names no others")
     eval_task: str | None = setting(None, "a task to evaluate on")
     eval_data: Path | None = setting(None, "a local copy of its problems")
-    # the reward
-    reward: str = setting("math", "math, code, format, language, or package.module:name; a task's own comes first")
+    reward: str = setting("math", "math, code, format, language, or package.module:name", section="the reward")
     reward_options: tuple[str, ...] = setting((), "name=value for the reward")
-    # cold start: supervised steps on the task's own worked solutions
-    cold_start_steps: int = setting(0, "0: none; generated tasks only, `rlvr sft` does it for any rows")
+    cold_start_steps: int = setting(
+        0,
+        "0: none; generated tasks only, `rlvr sft` does it for any rows",
+        section="cold start: supervised steps on a generated task's own worked solutions",
+    )
     cold_start_batch: int = setting(64, "rows a step")
     cold_start_learning_rate: float = setting(1e-3, "peak, then cosine to 0")
-    # rollouts
-    prompts: int = setting(32, "problems a step; R1-Zero: 32")
+    prompts: int = setting(32, "problems a step; R1-Zero: 32", section="rollouts")
     group: int = setting(16, "completions of each; R1-Zero: 16")
     max_tokens: int = setting(1024, "of a completion; R1-Zero: 32,768, then 65,536")
     temperature: float = setting(1.0, "R1-Zero: 1")
@@ -71,10 +78,9 @@ class Config:
         0, "prompts sampled at once; the ones before are verified meanwhile; 0: half a step's"
     )
     dynamic_sampling: int = setting(0, "groups without spread are replaced by further ones, in at most so many rounds")
-    # the update
-    algorithm: str = setting("grpo", f"one of {', '.join(LOSSES)}")
+    algorithm: str = setting("grpo", f"one of {', '.join(LOSSES)}", section="the update")
     loss: Mapping[str, Any] = field(default_factory=dict[str, Any])  # numbers of losses.LossConfig
-    advantage: str | None = setting(None, "one of advantages.ESTIMATORS; default: the algorithm's")
+    advantage: str | None = setting(None, f"one of {', '.join(ESTIMATORS)}; default: the algorithm's")
     minibatches: int = setting(1, "updates for each rollout, each on its share of the prompts; R1-Zero: 16")
     epochs: int = setting(1, "times a rollout is gone through; R1-Zero: 1")
     mask_truncated: bool = setting(False, "completions that were cut off teach nothing; DAPO's overlong filtering")
@@ -84,20 +90,19 @@ class Config:
     )
     micro_batch_tokens: int = setting(16_384, "padded tokens in one forward and backward pass")
     logprob_chunk: int = setting(1024, "positions whose logits exist at a time")
-    # the optimizer: AdamW
-    steps: int = setting(1000, "rollouts, each followed by its updates")
+    steps: int = setting(1000, "rollouts, each followed by its updates", section="the optimizer, AdamW")
     learning_rate: float = setting(3e-6, "R1-Zero: 3e-6")
     warmup_steps: int = setting(0, "steps of linear rise")
-    schedule: Literal["constant", "linear", "cosine"] = setting("constant", "what the learning rate does afterwards")
+    schedule: Literal["constant", "linear", "cosine"] = setting(
+        "constant", "constant, linear or cosine: what the learning rate does afterwards"
+    )
     weight_decay: float = setting(0.0, "decoupled, arXiv:1711.05101")
     beta1: float = setting(0.9, "of AdamW")
     beta2: float = setting(0.99, "of AdamW")
     max_grad_norm: float = setting(1.0, "gradients longer than this are shortened to it")
-    # evaluation
-    eval_every: int = setting(50, "steps; also before the first and after the last; 0: only then")
+    eval_every: int = setting(50, "steps; also before the first and after the last; 0: only then", section="evaluation")
     eval_samples: int = setting(4, "completions at temperature 1 for each held-out problem, beside a greedy one")
-    # the run
-    seed: int = setting(0, "of everything that is random")
+    seed: int = setting(0, "of everything that is random", section="the run")
     out: Path | None = setting(None, "the run's folder; default: runs/ and the name of the preset or file")
     checkpoint_every: int = setting(50, "steps")
     keep_checkpoints: int = setting(2, "the latest so many; 0: all")
@@ -105,7 +110,9 @@ class Config:
     loggers: tuple[str, ...] = setting((), "beside metrics.jsonl: tensorboard, wandb, trackio")
     reflection_words: tuple[str, ...] = setting(REFLECTION_WORDS, "counted in completions")
     reward_workers: int | None = setting(None, "completions judged at a time; default: one per core")
-    parallel: Literal["ddp", "fsdp"] = setting("ddp", "under torchrun: copies of the model, or shares of it (FSDP2)")
+    parallel: Literal["ddp", "fsdp"] = setting(
+        "ddp", "under torchrun: ddp, copies of the model, or fsdp, shares of it (FSDP2)"
+    )
     device: str | None = setting(None, "default: cuda where there is one, else cpu")
     threads: int | None = setting(None, "of torch on CPUs; default: one per core, too many for small models")
 
@@ -185,7 +192,10 @@ def write_config(settings: Any, path: Path) -> None:
 def add_settings(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
     """A flag for each setting, with its help; what is not given stays out of the parsed options."""
     hints = get_type_hints(kind)
+    group: Any = parser
     for item in fields(kind):
+        if item.metadata.get("section"):
+            group = parser.add_argument_group(item.metadata["section"])
         if item.name == "loss":
             for inner in fields(LossConfig):
                 parser.add_argument(
@@ -194,13 +204,14 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
                 )  # fmt: skip
             continue
         flag = f"--{item.name.replace('_', '-')}"
-        words = f"{item.metadata['help']} (default: {_shown(item.default)})".replace("%", "%%")
+        default = "" if item.default in (None, ()) else f" (default: {_shown(item.default)})"
+        words = f"{item.metadata['help']}{default}".replace("%", "%%")
         if isinstance(item.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=words)
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=words)
         elif get_origin(hints[item.name]) is tuple:
-            parser.add_argument(flag, nargs="*", default=argparse.SUPPRESS, help=words, metavar="TEXT")
+            group.add_argument(flag, nargs="*", default=argparse.SUPPRESS, help=words, metavar="TEXT")
         else:
-            parser.add_argument(flag, type=_parsed, default=argparse.SUPPRESS, help=words, metavar="VALUE")
+            group.add_argument(flag, type=_parsed, default=argparse.SUPPRESS, help=words, metavar="VALUE")
 
 
 def _parsed(text: str) -> Any:
@@ -285,6 +296,4 @@ def _toml(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " ".join(map(str, cast(tuple[Any, ...], value))) or "none"
-    return "none" if value is None else str(value)
+    return " ".join(map(str, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else str(value)
