@@ -3,10 +3,11 @@
 import json
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rlvr.trainer.reflection import REFLECTION_WORDS, reflection_metrics
 
 CONFIG = """model = "tiny"
@@ -23,6 +24,12 @@ kl_coef = 0.001
 Row = dict[str, Any]
 
 
+@pytest.fixture
+def training_run() -> Callable[..., Path]:
+    """`make_run`."""
+    return make_run
+
+
 def make_run(folder: Path, *, steps: int = 200, every: int = 20, problems: int = 40, seed: int = 0) -> Path:
     """Write config.toml, metrics.jsonl, completions.jsonl and eval.jsonl of a run that learns to add."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +43,9 @@ def make_run(folder: Path, *, steps: int = 200, every: int = 20, problems: int =
         skill = 0.25 + 0.7 / (1 + math.exp(-8 * (step / steps - 0.4)))
         row: Row = {}
         if step:
-            rows = [_completion(drawn, skill, step, f"{drawn.randint(10, 99)}+{drawn.randint(10, 99)}", k) for k in range(8)]
+            rows = [
+                _completion(drawn, skill, step, f"{drawn.randint(10, 99)}+{drawn.randint(10, 99)}", k) for k in range(8)
+            ]
             completions += [{"step": step, **each, "advantage": drawn.gauss(0, 1)} for each in rows]
             row = _metrics(drawn, skill, step, steps, rows)
             seconds += 0.9
@@ -68,8 +77,9 @@ def _metrics(drawn: random.Random, skill: float, step: int, steps: int, rows: li
         "reward/correct": skill + noise, "reward/format": min(1, 0.8 + 0.4 * skill), "reward/language": 0.97,
         "groups": 16, "groups/no_spread": sum(no_spread.values()), "groups/unjudged": 0,
         **{f"groups/{name}": n for name, n in no_spread.items()},
-        "length": 40 + 60 * skill + drawn.gauss(0, 3), "length/max": 128, "truncated": max(0, 0.2 - 0.2 * skill + noise / 9),
-        "entropy": 0.6 * math.exp(-3 * step / steps) + 0.05 + abs(noise) / 9, "kl": 0.02 * step / steps + abs(noise) / 90,
+        "length": 40 + 60 * skill + drawn.gauss(0, 3), "length/max": 128,
+        "truncated": max(0, 0.2 - 0.2 * skill + noise / 9), "kl": 0.02 * step / steps + abs(noise) / 90,
+        "entropy": 0.6 * math.exp(-3 * step / steps) + 0.05 + abs(noise) / 9,
         "clip/low": abs(noise) / 20, "clip/high": abs(noise) / 15, "loss": noise / 10, "grad_norm": 0.3 + abs(noise),
         "learning_rate": 3e-4 * min(1, step / 10), "tokens": step * 9000,
         **reflection_metrics([row["completion"] for row in rows]),
@@ -90,7 +100,11 @@ def _completion(drawn: random.Random, skill: float, step: int, id: str, sample: 
     right = drawn.random() < skill
     answer = a + b if right else a + b + drawn.choice((-10, 1, 10))
     units = f"{a % 10} + {b % 10} = {a % 10 + b % 10}, carry {(a % 10 + b % 10) // 10}."
-    check = f" Wait, let me check: {drawn.choice(REFLECTION_WORDS)}? {answer} - {b} = {answer - b}." if drawn.random() < skill**2 else ""
+    check = (
+        f" Wait, let me check: {drawn.choice(REFLECTION_WORDS)}? {answer} - {b} = {answer - b}."
+        if drawn.random() < skill**2
+        else ""
+    )
     text = f"<think>\n{units}\n{a // 10} + {b // 10} = {a // 10 + b // 10}.{check}\n</think>\n<answer>{answer}</answer>"
     status = "correct" if right else "wrong"
     part = {"score": float(right), "status": status, "reason": "same_number", "extracted": str(answer), "parts": {}}
