@@ -382,6 +382,8 @@ def _seconds(text: str) -> float:
 def _how_to_continue(options: argparse.Namespace) -> str:
     if options.command == "eval":
         return eval_command.how_to_continue(options)
+    if options.command == "train":
+        return "Give the same command again to go on from the last checkpoint."
     if options.command != "score" or Path(options.files[0]).is_dir():
         return ""
     out = options.out

@@ -110,7 +110,7 @@ def _findings(row: Mapping[str, Any]) -> Iterator[str]:
 def _duration(seconds: float) -> str:
     """
     >>> _duration(59), _duration(151), _duration(7300)
-    ('59 s', '2:31 min', '2:02 h')
+    ('59 s', '2:31 min', '2:01 h')
     """
     whole = round(seconds)
     if whole < 60:

@@ -297,3 +297,33 @@ print(found.kept, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     kept, grown_kib = map(int, done.stdout.split())
     assert kept == 3000 and grown_kib < 20_000
+
+
+# ---- beside the other commands
+
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from rlvr.evals.cli import main; raise SystemExit(main())"
+
+
+def test_the_trainers_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("    ")}
+    assert {"train", "sft", "select", "report"} <= listed
+
+
+def test_selecting_needs_no_torch_and_training_says_what_it_needs(tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    path = write(tmp_path / "in.jsonl", [scored()])
+    assert run("select", path, "--out", str(tmp_path / "out.jsonl")).returncode == 0
+    done = run("train", "addition")
+    assert (done.returncode, done.stderr) == (2, "rlvr train: needs torch: pip install 'rlvr[train]'\n")
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["select", "--help"])
+    shown = capsys.readouterr().out
+    assert left.value.code == 0
+    assert "rlvr select scored.jsonl --out sft.jsonl" in shown and "--max-paragraph" in shown
