@@ -166,7 +166,7 @@ def test_more_completions_make_no_larger_page(tmp_path: Path) -> None:
     for per_step in (400, 800):
         folder = logged(tmp_path / f"run{per_step}")
         rows = [
-            {"step": 1 + i // per_step, "id": str(i // 4), "completion": f"{i % 9}" * 13_000}
+            {"step": 1 + i // per_step, "id": str(i // 5), "completion": f"{i % 9}" * 13_000}
             for i in range(3 * per_step)
         ]
         (folder / "completions.jsonl").write_text(lines(*rows))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_curves_follow_their_values(opened: Open, report: Path) -> None:
     (points, first, last, _), (entropies, start, end, _) = found[0], found[7]
     assert points == 11 and last < first - 60  # pass@1 climbs
     assert entropies == 200 and end > start + 60  # entropy falls
+    reward = figure(page, "Reward in")
+    faint, bold = (reward.locator(f"path.{kind}").get_attribute("d") for kind in ("raw", "line"))
+    assert travelled(bold) < travelled(faint) / 2
+
+
+def travelled(path: str) -> float:
+    """Pixels that a curve goes up and down."""
+    heights = [float(pair.split(" ")[1]) for pair in path.removeprefix("M").split("L")]
+    return sum(abs(b - a) for a, b in pairwise(heights))
 
 
 def test_one_cursor_shows_a_step_in_every_figure(opened: Open, report: Path) -> None:

@@ -40,7 +40,7 @@ def steps(folder: Path, first: int, last: int, *, after: int | None = None, cut:
     if cut:
         for name in FILES:
             with (folder / name).open("ab") as file:
-                file.write(b'{"step":' + str(last + 1).encode() + b',"completion":"lo')
+                file.write(b'{"st')
 
 
 def one_step(log: RunLog, step: int) -> None:
@@ -156,14 +156,16 @@ def test_seconds_by_stage_and_since_the_start_also_of_the_run_before(tmp_path: P
             with log.stage("rollout"):
                 pass
         log.add_seconds("verify", 0.25)
-        log.metrics(1, {"reward": 1})
+        log.metrics(0, {"reward": 1})
+        log.metrics(1, {})
     with RunLog(tmp_path / "run", after=1, clock=Clock(), **options) as log:
         with pytest.raises(ZeroDivisionError), log.stage("train"):
             raise ZeroDivisionError
         log.metrics(2, {})
-    first, second = read_rows(tmp_path / "run" / "metrics.jsonl")
-    assert first == {"step": 1, "reward": 1, "seconds/rollout": 1.0, "seconds/verify": 0.25, "seconds": 2.5}
-    assert second == {"step": 2, "seconds/train": 0.5, "seconds": 4.0}
+    first, second, third = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert first == {"step": 0, "reward": 1, "seconds/rollout": 1.0, "seconds/verify": 0.25, "seconds": 2.5}
+    assert second == {"step": 1, "seconds": 3.5}  # the stages are a step's own
+    assert third == {"step": 2, "seconds/train": 0.5, "seconds": 5.0}
 
 
 def test_a_metric_is_a_number(tmp_path: Path) -> None:
