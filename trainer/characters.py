@@ -50,8 +50,8 @@ class Characters:
             raise UsageError(f"the model's alphabet {known} lacks the character {error.args[0]!r}") from None
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Raises UsageError: a model of characters has no chat template."""
-        raise UsageError("this model reads plain text and no chat: choose --prompt r1-zero")
+        """The messages' texts, simply joined, as the chat template does that `save` writes."""
+        return "".join(message["content"] for message in messages)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Without padding and end."""

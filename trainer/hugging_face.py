@@ -30,6 +30,7 @@ class HuggingFaceTokenizer:
     def __init__(self, inner: Any, end_ids: frozenset[int]) -> None:
         self.inner = inner
         self.end_ids = end_ids
+        self.end_id: int = inner.eos_token_id if inner.eos_token_id is not None else min(end_ids, default=0)
         # Never read: which id pads is of no account, as long as the embedding has it.
         self.pad_id: int = inner.pad_token_id if inner.pad_token_id is not None else min(end_ids, default=0)
 
@@ -109,9 +110,11 @@ class HuggingFacePolicy(nn.Module):
     def train(self, mode: bool = True) -> Self:
         return super().train(False)
 
-    def hidden(self, tokens_BT: Tensor) -> Tensor:
+    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor | None = None) -> Tensor:
         self._check_length(tokens_BT.shape[1])
-        return self.model.get_decoder()(input_ids=tokens_BT, use_cache=False).last_hidden_state
+        # Where positions begin anew transformers sees another example, and lets no token look across.
+        packed = {} if positions_BT is None else {"position_ids": positions_BT}
+        return self.model.get_decoder()(input_ids=tokens_BT, **packed, use_cache=False).last_hidden_state
 
     def head(self, temperature: float = 1.0) -> Head:
         """Softcap and scale are what the config says: Gemma's, Cohere's and Granite's names for them."""

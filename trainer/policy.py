@@ -21,6 +21,11 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def end_id(self) -> int:
+        """The one of them that ends what the model is fine-tuned to write."""
+        ...
+
+    @property
     def pad_id(self) -> int: ...
 
     def encode(self, text: str) -> list[int]:
@@ -60,8 +65,11 @@ class Policy(Protocol):
     @property
     def tokenizer(self) -> Tokenizer: ...
 
-    def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """(B, T, D): the last hidden states, positions 0 to T - 1."""
+    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor | None = None) -> Tensor:
+        """(B, T, D): the last hidden states, positions 0 to T - 1.
+
+        Or at `positions_BT`, where a row holds several examples: each begins at position 0 and sees only itself.
+        """
         ...
 
     def head(self, temperature: float = 1.0) -> Head:

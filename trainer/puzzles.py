@@ -129,9 +129,8 @@ def search(problem: Problem, chance: random.Random, give_up: float = GIVE_UP) ->
     """Attempts in the order of SIGNS from a random one on, until one fits. After each that does not the writer gives
     up with probability `give_up` and answers with the next one unseen.
 
-    >>> search(Problem(id="", prompt="3 4 2 9:-4", answer="-4"), random.Random(3), give_up=0)
-    '<think>3-4+2+9=10 wait 3-4+2-9=-8 wait 3-4-2+9=6 wait 3-4-2-9=-12 wait 3+4+2+9=18 wait 3+4+2-9=0 wait \
-3+4-2+9=14 wait 3+4-2-9=-4</think><answer>3+4-2-9</answer>'
+    >>> search(Problem(id="", prompt="3 4 2 9:-4", answer="-4"), random.Random(0), give_up=0)  # doctest: +ELLIPSIS
+    '<think>3-4-2+9=6 wait 3-4-2-9=-12 wait 3+4+2+9=18 wait 3+4+2-9=0 wait 3+4-2+9=14 wait 3+4-2-9=-4</think>...'
     """
     numbers = tuple(int(number) for number in (problem.prompt or "").partition(":")[0].split())
     first = chance.randrange(len(SIGNS))
