@@ -50,6 +50,7 @@ _FIELDS = {
     "rope_theta": "rope_theta",
     "norm_eps": "rms_norm_eps",
     "tied": "tie_word_embeddings",
+    "qkv_bias": "attention_bias",
     "context": "max_position_embeddings",
 }
 _NAMES = {
@@ -65,26 +66,25 @@ _NAMES = {
 
 def llama_config(config: ModelConfig) -> dict[str, Any]:
     """What stands in `config.json`, without vocabulary and token ids."""
-    kind = ("qwen2", "Qwen2ForCausalLM") if config.qkv_bias else ("llama", "LlamaForCausalLM")
     shape = {theirs: getattr(config, ours) for ours, theirs in _FIELDS.items()}
-    return {"model_type": kind[0], "architectures": [kind[1]], "hidden_act": "silu", **shape}
+    return {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu", **shape}
 
 
 def read_llama_config(table: Mapping[str, Any]) -> ModelConfig:
     """What `llama_config` wrote. Raises KeyError for a missing entry."""
-    return ModelConfig(
-        **{ours: table[theirs] for ours, theirs in _FIELDS.items()}, qkv_bias=table["model_type"] == "qwen2"
-    )
+    return ModelConfig(**{ours: table[theirs] for ours, theirs in _FIELDS.items()})
 
 
 def to_llama(weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """Our state dict as Llama's, or with qkv_bias Qwen2's."""
+    """Our state dict as Llama's."""
     out: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         parts = _parts(name)
         rows = {3: config.widths, 2: (config.inner, config.inner), 1: (len(tensor),)}[len(parts)]
         for theirs, part in zip(parts, tensor.split(rows), strict=True):
             out[theirs] = _swap_pairs(part, 2, config) if _turned(theirs) else part.contiguous()
+        if name.endswith("qkv.bias"):  # Llama's `attention_bias` means one behind attention too
+            out[parts[0].replace("q_proj", "o_proj")] = tensor.new_zeros(config.dim)
     return out
 
 

@@ -1,7 +1,7 @@
 """A small decoder-only transformer of the Llama family, fast on a CPU: the examples need no download.
 
 RMSNorm, rotary positions, SwiGLU, grouped-query attention; one matrix for queries, keys and values and one for gate and
-up. Saved as the Llama (with qkv bias: Qwen2) checkpoint that transformers and vLLM open.
+up. Saved as a Llama checkpoint, which transformers and vLLM open.
 Axes: P prompts, B rows, T positions, N = B · T, D hidden size, V vocabulary, W queries, keys and values side by side,
 H query heads, K key-value heads, d head size.
 """
@@ -30,11 +30,12 @@ Attend = Callable[[Tensor], Tensor]  # (B, T, W) rotated queries, keys and value
 class StaticCache:
     """Keys and values, for each layer one (2, B, K, capacity, d); column `filled` is written next in every row.
 
-    Columns before `start_B` are padding; None where no row has any.
+    Columns before `start_B` are padding; `ragged`: whether there is any. `turns` are the rotations of every position.
     """
 
-    def __init__(self, layers: list[Tensor], filled: int, start_B: Tensor, ragged: bool) -> None:
-        self.layers, self.filled, self.start_B, self.ragged = layers, filled, start_B, ragged
+    def __init__(self, layers: list[Tensor], filled: int, start_B: Tensor, turns: Tensor) -> None:
+        self.layers, self.filled, self.start_B, self.turns = layers, filled, start_B, turns
+        self.ragged = bool(start_B.any())
 
     def repeat(self, times: int) -> None:
         for index, old in enumerate(self.layers):
@@ -52,12 +53,12 @@ class StaticCache:
         self.start_B = self.start_B[rows_K]
         self.ragged = self.ragged and bool(self.start_B.any())
 
-    def mask(self) -> Tensor | None:
-        """(B, 1, 1, filled + 1): what the next token may look at; None for everything."""
+    def padding(self) -> Tensor | None:
+        """(B, 1, 1, filled + 1), True where the next token must not look; None where it may look everywhere."""
         if not self.ragged:
             return None
         columns = torch.arange(self.filled + 1, device=self.start_B.device)
-        return (columns >= self.start_B[:, None])[:, None, None]
+        return (columns < self.start_B[:, None])[:, None, None]
 
 
 class Block(nn.Module):
@@ -111,17 +112,26 @@ class TinyTransformer(nn.Module):
     def forward(self, tokens_BT: Tensor) -> Tensor:
         return self.hidden(tokens_BT)
 
-    def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """(B, T, D). Rows are padded on the right: no token that counts looks at one that does not."""
-        return self._run(tokens_BT, self._positions(tokens_BT), lambda _: self._causal)
+    def hidden(self, tokens_BT: Tensor, positions_BT: Tensor | None = None) -> Tensor:
+        """(B, T, D). Rows are padded on the right: no token that counts looks at one that does not.
+
+        `positions_BT` as `Policy.hidden` has it, for rows of several examples.
+        """
+        if positions_BT is None:
+            return self._run(tokens_BT, self._turns(tokens_BT.size(1)), lambda _: self._causal)
+        example_BT = (positions_BT == 0).cumsum(1)
+        mask_B1TT = (example_BT[:, :, None] == example_BT[:, None]).tril()[:, None]
+        turns = self._turns(tokens_BT.size(1))[positions_BT]
+        return self._run(tokens_BT, turns, lambda _: partial(self._causal, mask_B1TT=mask_B1TT))
 
     def prefill(self, tokens_PT: Tensor, start_P: Tensor, capacity: int) -> tuple[Tensor, StaticCache]:
         """As `Policy.prefill`. Padding is moved to the right first, where causal attention needs no mask."""
         n_P, n_T = tokens_PT.shape
         shape = (2, n_P, self.config.kv_heads, capacity, self.config.head_dim)
         layers = [self.embedding.new_empty(shape) for _ in range(self.config.layers)]
-        cache = StaticCache(layers, n_T, start_P, ragged=bool(start_P.any()))
-        columns_PT = self._positions(tokens_PT).expand(n_P, n_T)
+        turns = self._turns(capacity)
+        cache = StaticCache(layers, n_T, start_P, turns)
+        columns_PT = torch.arange(n_T, device=start_P.device).expand(n_P, n_T)
         from_left_PT = (columns_PT + start_P[:, None]).clamp(max=n_T - 1)
         from_right_PT = (columns_PT - start_P[:, None]).clamp(min=0)
 
@@ -133,7 +143,7 @@ class TinyTransformer(nn.Module):
             return self._causal(qkv_BTW)
 
         tokens_PT = tokens_PT.gather(1, from_left_PT) if cache.ragged else tokens_PT
-        hidden_PTD = self._run(tokens_PT, self._positions(tokens_PT), lambda layer: partial(attend, layer))
+        hidden_PTD = self._run(tokens_PT, turns[:n_T], lambda layer: partial(attend, layer))
         last_PD = hidden_PTD[torch.arange(n_P, device=start_P.device), n_T - 1 - start_P]
         return linear(last_PD, self.head().weight_VD), cache
 
@@ -141,25 +151,29 @@ class TinyTransformer(nn.Module):
         """As `Policy.step`. Raises ValueError when the cache is full."""
         if cache.filled == cache.layers[0].size(3):
             raise ValueError(f"the cache holds {cache.filled} positions and is full")
-        mask = cache.mask()
+        padding = cache.padding()
+        grouped = (self.config.kv_heads, self.config.heads // self.config.kv_heads, self.config.head_dim)
 
         def attend(layer: int, qkv_B1W: Tensor) -> Tensor:
             keys_values = cache.layers[layer][..., : cache.filled + 1, :]
             keys_values[..., -1:, :] = self._keys_values(qkv_B1W)
-            # The query heads that share a key stand where positions would: no key is copied.
-            grouped = (-1, self.config.kv_heads, self.config.heads // self.config.kv_heads, self.config.head_dim)
-            queries = qkv_B1W[:, 0, : self.config.dim].unflatten(-1, grouped[1:])
+            # The query heads that share a key stand where positions would: no key is copied. Written out, because for
+            # one position this takes less time on a CPU than `scaled_dot_product_attention`.
+            queries = qkv_B1W[:, 0, : self.config.dim].unflatten(-1, grouped)
             keys, values = keys_values
-            return scaled_dot_product_attention(queries, keys, values, attn_mask=mask).reshape(-1, self.config.dim)
+            scores = (queries @ keys.transpose(-1, -2)).mul_(self.config.head_dim**-0.5)
+            if padding is not None:
+                scores.masked_fill_(padding, -torch.inf)
+            return (scores.softmax(-1) @ values).reshape(-1, self.config.dim)
 
-        positions_B1 = (cache.filled - cache.start_B)[:, None]
-        hidden_B1D = self._run(tokens_B[:, None], positions_B1, lambda layer: partial(attend, layer))
+        turns = cache.turns[cache.filled - cache.start_B, None] if cache.ragged else cache.turns[cache.filled]
+        hidden_B1D = self._run(tokens_B[:, None], turns, lambda layer: partial(attend, layer))
         cache.filled += 1
         return linear(hidden_B1D[:, 0], self.head().weight_VD)
 
-    def _run(self, tokens_BT: Tensor, positions_BT: Tensor, attend: Callable[[int], Attend]) -> Tensor:
+    def _run(self, tokens_BT: Tensor, turns: Tensor, attend: Callable[[int], Attend]) -> Tensor:
+        """(B, T, D). `turns` as in `rotate`; `attend(layer)` mixes positions."""
         x_ND = embedding(tokens_BT, self.embedding).flatten(0, 1)
-        turns = self._turns(positions_BT)
         for layer, block in enumerate(self.blocks):
             rotated = partial(_rotated, shape=tokens_BT.shape, turns=turns, attend=attend(layer))
             if self.gradient_checkpointing and torch.is_grad_enabled():
@@ -168,28 +182,26 @@ class TinyTransformer(nn.Module):
                 x_ND = block(x_ND, rotated)
         return rms_norm(x_ND, self.norm, self.config.norm_eps).view(*tokens_BT.shape, -1)
 
-    def _positions(self, tokens_BT: Tensor) -> Tensor:
-        return torch.arange(tokens_BT.size(1), device=tokens_BT.device)
-
-    def _turns(self, positions: Tensor) -> Tensor:
-        """(…, (H + K) · d / 2) complex: the rotation of each pair of numbers, for all heads at once.
+    def _turns(self, n_positions: int) -> Tensor:
+        """(positions, (H + K) · d / 2) complex: the rotation of each pair of numbers, for all heads at once.
 
         Made anew on each call: a buffer would be rounded when the model is cast to bfloat16.
         """
+        device, size = self.embedding.device, self.config.head_dim
         wide = torch.promote_types(self.embedding.dtype, torch.float32)
-        half = torch.arange(0, self.config.head_dim, 2, device=positions.device, dtype=wide) / self.config.head_dim
-        angles = positions[..., None] * (1.0 / self.config.rope_theta**half)
-        return torch.polar(torch.ones_like(angles), angles).repeat(
-            *[1] * positions.dim(), self.config.heads + self.config.kv_heads
-        )
+        frequencies = 1 / self.config.rope_theta ** (torch.arange(0, size, 2, device=device, dtype=wide) / size)
+        angles = torch.arange(n_positions, device=device)[:, None] * frequencies
+        return torch.polar(torch.ones_like(angles), angles).repeat(1, self.config.heads + self.config.kv_heads)
 
-    def _causal(self, qkv_BTW: Tensor) -> Tensor:
+    def _causal(self, qkv_BTW: Tensor, mask_B1TT: Tensor | None = None) -> Tensor:
         queries, keys, values = (
             part.unflatten(-1, (-1, self.config.head_dim)).transpose(1, 2)
             for part in qkv_BTW.split(self.config.widths, -1)
         )
         grouped = self.config.heads != self.config.kv_heads
-        mixed = scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=grouped)
+        mixed = scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask_B1TT, is_causal=mask_B1TT is None, enable_gqa=grouped
+        )
         return mixed.transpose(1, 2).reshape(-1, self.config.dim)
 
     def _keys_values(self, qkv_BTW: Tensor) -> Tensor:
