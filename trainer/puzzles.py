@@ -21,7 +21,7 @@ from ..verifiers.extract import find_answer
 from ..verifiers.types import Completion, Problem, Verdict, correct, wrong
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-SLIP = 0.2
+SLIP = 0.25
 """How often the writer of the cold start gets a column of an addition wrong."""
 GIVE_UP = 0.5
 """How often the writer of the cold start stops after an attempt that missed."""
