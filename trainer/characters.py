@@ -73,11 +73,11 @@ class Characters:
         try:
             table: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             return cls(table["alphabet"], table["tags"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{folder / _FILE}: not a tokenizer that rlvr saved: {error}") from None
 
     def _fast(self) -> Tokenizer:
-        fast = Tokenizer(models.WordLevel(self._ids))
+        fast: Any = Tokenizer(models.WordLevel(self._ids))
         fast.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
         fast.decoder = decoders.Fuse()
         fast.add_special_tokens([AddedToken(token, normalized=False) for token in (PAD, END)])

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import silu
 
+_linalg: Any = torch.linalg  # half typed
+
 
 def rms_norm(x_ND: Tensor, weight_D: Tensor, eps: float) -> Tensor:
     """x / sqrt(mean(x²) + eps) · weight. Source: Zhang and Sennrich 2019, arXiv:1910.07467."""
@@ -40,9 +42,8 @@ def _apply(function: Any, *arguments: Any) -> Tensor:  # torch leaves `apply` un
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_ND: Tensor, weight_D: Tensor, eps: float) -> Tensor:
-        norm_N1 = torch.linalg.vector_norm(
-            x_ND, dim=-1, keepdim=True, dtype=torch.promote_types(x_ND.dtype, torch.float32)
-        )
+        wide = torch.promote_types(x_ND.dtype, torch.float32)
+        norm_N1: Tensor = _linalg.vector_norm(x_ND, dim=-1, keepdim=True, dtype=wide)
         scale_N1 = (norm_N1.square_() / x_ND.size(-1)).add_(eps).rsqrt_().to(x_ND.dtype)
         ctx.save_for_backward(x_ND, weight_D, scale_N1)
         return (x_ND * scale_N1).mul_(weight_D)
@@ -94,7 +95,7 @@ def _rotate_(qkv_BTW: Tensor, turns: Tensor) -> Tensor:
     leading = qkv_BTW[..., : 2 * turns.size(-1)]
     # A view for float32 and float64; narrower numbers are turned as float32 and rounded once.
     wide = leading.to(torch.promote_types(leading.dtype, torch.float32))
-    torch.view_as_complex(wide.unflatten(-1, (-1, 2))).mul_(turns)
+    torch.view_as_complex(wide.view(*wide.shape[:-1], -1, 2)).mul_(turns)
     if wide.dtype != leading.dtype:
         leading.copy_(wide)
     return qkv_BTW

@@ -80,8 +80,8 @@ def to_llama(weights: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Te
     out: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         parts = _parts(name)
-        rows = {3: config.widths, 2: (config.inner, config.inner), 1: (len(tensor),)}[len(parts)]
-        for theirs, part in zip(parts, tensor.split(rows), strict=True):
+        rows = {3: [*config.widths], 2: [config.inner] * 2, 1: [len(tensor)]}[len(parts)]
+        for theirs, part in zip(parts, torch.split(tensor, rows), strict=True):
             out[theirs] = _swap_pairs(part, 2, config) if _turned(theirs) else part.contiguous()
         if name.endswith("qkv.bias"):  # Llama's `attention_bias` means one behind attention too
             out[parts[0].replace("q_proj", "o_proj")] = tensor.new_zeros(config.dim)
@@ -104,7 +104,8 @@ def _turned(name: str) -> bool:
 
 def _swap_pairs(rows: Tensor, inner: int, config: ModelConfig) -> Tensor:
     """Each head's rows, a grid `inner` wide, transposed: with 2 neighbours move half a head apart, with d / 2 back."""
-    return rows.unflatten(0, (-1, config.head_dim // inner, inner)).transpose(1, 2).flatten(0, 2)
+    grid = rows.reshape(-1, config.head_dim // inner, inner, *rows.shape[1:])
+    return grid.transpose(1, 2).reshape(rows.shape)
 
 
 def _parts(name: str) -> list[str]:

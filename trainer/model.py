@@ -10,19 +10,22 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, scaled_dot_product_attention
-from torch.utils.checkpoint import checkpoint
+from torch.utils import checkpoint
 
 from ..evals.errors import UsageError
 from .characters import Characters
 from .fused import rms_norm, rotate, swiglu
 from .llama import ModelConfig, from_llama, llama_config, read_llama_config, to_llama
 from .logprobs import Head
+
+_files: Any = safetensors.torch  # half typed
+_checkpoint: Any = checkpoint
 
 Attend = Callable[[Tensor], Tensor]  # (B, T, W) rotated queries, keys and values -> (N, H · d)
 
@@ -40,7 +43,7 @@ class StaticCache:
     def repeat(self, times: int) -> None:
         for index, old in enumerate(self.layers):
             new = old.new_empty(2, old.size(1) * times, *old.shape[2:])
-            copies = new.unflatten(1, (-1, times))
+            copies = new.view(2, -1, times, *old.shape[2:])
             copies[..., : self.filled, :] = old[:, :, None, :, : self.filled]
             self.layers[index] = new
         self.start_B = self.start_B.repeat_interleave(times)
@@ -152,14 +155,14 @@ class TinyTransformer(nn.Module):
         if cache.filled == cache.layers[0].size(3):
             raise ValueError(f"the cache holds {cache.filled} positions and is full")
         padding = cache.padding()
-        grouped = (self.config.kv_heads, self.config.heads // self.config.kv_heads, self.config.head_dim)
+        grouped = (-1, self.config.kv_heads, self.config.heads // self.config.kv_heads, self.config.head_dim)
 
         def attend(layer: int, qkv_B1W: Tensor) -> Tensor:
             keys_values = cache.layers[layer][..., : cache.filled + 1, :]
             keys_values[..., -1:, :] = self._keys_values(qkv_B1W)
             # The query heads that share a key stand where positions would: no key is copied. Written out, because for
             # one position this takes less time on a CPU than `scaled_dot_product_attention`.
-            queries = qkv_B1W[:, 0, : self.config.dim].unflatten(-1, grouped)
+            queries = qkv_B1W[..., : self.config.dim].reshape(grouped)
             keys, values = keys_values
             scores = (queries @ keys.transpose(-1, -2)).mul_(self.config.head_dim**-0.5)
             if padding is not None:
@@ -177,7 +180,7 @@ class TinyTransformer(nn.Module):
         for layer, block in enumerate(self.blocks):
             rotated = partial(_rotated, shape=tokens_BT.shape, turns=turns, attend=attend(layer))
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x_ND = cast(Tensor, checkpoint(block, x_ND, rotated, use_reentrant=False))
+                x_ND = cast(Tensor, _checkpoint.checkpoint(block, x_ND, rotated, use_reentrant=False))
             else:
                 x_ND = block(x_ND, rotated)
         return rms_norm(x_ND, self.norm, self.config.norm_eps).view(*tokens_BT.shape, -1)
@@ -195,8 +198,8 @@ class TinyTransformer(nn.Module):
 
     def _causal(self, qkv_BTW: Tensor, mask_B1TT: Tensor | None = None) -> Tensor:
         queries, keys, values = (
-            part.unflatten(-1, (-1, self.config.head_dim)).transpose(1, 2)
-            for part in qkv_BTW.split(self.config.widths, -1)
+            part.view(*qkv_BTW.shape[:2], -1, self.config.head_dim).transpose(1, 2)
+            for part in torch.split(qkv_BTW, [*self.config.widths], -1)
         )
         grouped = self.config.heads != self.config.kv_heads
         mixed = scaled_dot_product_attention(
@@ -207,12 +210,14 @@ class TinyTransformer(nn.Module):
     def _keys_values(self, qkv_BTW: Tensor) -> Tensor:
         """(2, B, K, T, d), a view."""
         heads = (2, self.config.kv_heads, self.config.head_dim)
-        return qkv_BTW[..., self.config.dim :].unflatten(-1, heads).permute(2, 0, 3, 1, 4)
+        return qkv_BTW[..., self.config.dim :].view(*qkv_BTW.shape[:2], *heads).permute(2, 0, 3, 1, 4)
 
     def save(self, folder: Path) -> None:
         """A folder for `load`, for transformers and for vLLM."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(to_llama(self.state_dict(), self.config), folder / "model.safetensors", metadata={"format": "pt"})
+        _files.save_file(
+            to_llama(self.state_dict(), self.config), folder / "model.safetensors", metadata={"format": "pt"}
+        )
         ids = {"pad_token_id": self.tokenizer.pad_id, "eos_token_id": self.tokenizer.end_id, "bos_token_id": None}
         config = llama_config(self.config) | {"vocab_size": self.tokenizer.size, **ids}
         dtype = str(self.embedding.dtype).removeprefix("torch.")
@@ -226,12 +231,12 @@ class TinyTransformer(nn.Module):
         tokenizer = Characters.load(folder)
         try:
             config = read_llama_config(json.loads((folder / "config.json").read_text()))
-            weights = load_file(folder / "model.safetensors")
-        except (OSError, KeyError, json.JSONDecodeError) as error:
+            with torch.device("meta"):
+                model = cls(config, tokenizer)
+            weights = cast(dict[str, Tensor], _files.load_file(folder / "model.safetensors"))
+            model.load_state_dict(from_llama(weights, config, model.state_dict()), assign=True)
+        except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
             raise UsageError(f"{folder}: not a model that rlvr saved: {error}") from None
-        with torch.device("meta"):
-            model = cls(config, tokenizer)
-        model.load_state_dict(from_llama(weights, config, model.state_dict()), assign=True)
         return model
 
 

@@ -6,12 +6,13 @@ are still generated, R of them that stay.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from .policy import Policy
+from .recorded import RecordedStep
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,15 @@ class Sampler(Protocol):
 
 
 class PolicySampler:
-    """Samples from the policy itself. Not in the middle of a backward pass: it sets the policy to `eval` meanwhile."""
+    """Samples from the policy itself, without a copy of its weights."""
 
     def __init__(self, policy: Policy, *, look_every: int | None = None) -> None:
         self.policy = policy
         self.device = next(iter(policy.parameters())).device
         # Steps between two looks for finished rows; on a GPU each look waits for all work that is under way.
         self.look_every = look_every or (16 if self.device.type == "cuda" else 1)
+        # Rows are dropped when this share or less goes on: the cache is copied, and on a GPU the step recorded anew.
+        self.drop_at = 0.5 if self.device.type == "cuda" else 0.75
 
     def sync(self, policy: Policy) -> None:
         self.policy = policy
@@ -75,18 +78,15 @@ class PolicySampler:
         """Raises ValueError for an empty prompt or another number of seeds than of prompts."""
         if len(seeds) != len(prompts) or not all(prompts):
             raise ValueError(f"{len(prompts)} prompts with {len(seeds)} seeds, or an empty prompt")
-        was_training = self.policy.training
-        self.policy.eval()
         tokens_BN, logps_BN = self._generate(prompts, group, sampling, seeds)
-        self.policy.train(was_training)
         ended_BN = torch.isin(tokens_BN, self._ends())
         finished_B = ended_BN.any(1)
-        lengths = torch.where(finished_B, ended_BN.int().argmax(1) + 1, sampling.max_tokens).tolist()
+        lengths_B = torch.where(finished_B, ended_BN.int().argmax(1) + 1, sampling.max_tokens)
         return Rollout(
             prompts=[row for prompt in prompts for row in [list(prompt)] * group],
-            completions=[row[:length] for row, length in zip(tokens_BN.tolist(), lengths, strict=True)],
-            logps=[row[:length] for row, length in zip(logps_BN.tolist(), lengths, strict=True)],
-            finished=finished_B.tolist(),
+            completions=_cut(tokens_BN, lengths_B),
+            logps=_cut(logps_BN, lengths_B),
+            finished=cast(Any, finished_B).tolist(),
         )
 
     def _generate(
@@ -96,6 +96,7 @@ class PolicySampler:
         tokens_PT, start_P = self._left_padded(prompts)
         logits_PV, cache = self.policy.prefill(tokens_PT, start_P, tokens_PT.size(1) + sampling.max_tokens)
         cache.repeat(group)
+        step = RecordedStep(self.policy, cache)
         logits_AV = logits_PV.repeat_interleave(group, 0)
         uniforms_BN = _uniforms(seeds, group, sampling.max_tokens).to(self.device)
         tokens_BN = torch.full(uniforms_BN.shape, self.policy.tokenizer.pad_id, device=self.device)
@@ -112,11 +113,11 @@ class PolicySampler:
                 alive_R = (~ended_A).nonzero().squeeze(1)
                 if len(alive_R) == 0:
                     break
-                # To drop rows the cache is copied: that pays once enough of them have ended.
-                if len(alive_R) <= 0.75 * len(rows_A):
+                if len(alive_R) <= self.drop_at * len(rows_A):
                     cache.keep(alive_R)
+                    step = RecordedStep(self.policy, cache)
                     rows_A, tokens_A, ended_A = rows_A[alive_R], tokens_A[alive_R], ended_A[alive_R]
-            logits_AV = self.policy.step(tokens_A, cache)
+            logits_AV = step(tokens_A)
         return tokens_BN, logps_BN
 
     def _ends(self) -> Tensor:
@@ -129,6 +130,11 @@ class PolicySampler:
         tokens = [pad * (longest - len(prompt)) + list(prompt) for prompt in prompts]
         starts = [longest - len(prompt) for prompt in prompts]
         return torch.tensor(tokens, device=self.device), torch.tensor(starts, device=self.device)
+
+
+def _cut(values_BN: Tensor, lengths_B: Tensor) -> list[list[Any]]:
+    rows, lengths = cast(Any, values_BN).tolist(), cast(Any, lengths_B).tolist()
+    return [row[:length] for row, length in zip(rows, lengths, strict=True)]
 
 
 def draw(logits_AV: Tensor, uniforms_A: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
@@ -152,7 +158,7 @@ def draw(logits_AV: Tensor, uniforms_A: Tensor, sampling: Sampling) -> tuple[Ten
 
 def _top_p(probabilities_AV: Tensor, top_p: float) -> Tensor:
     """0 outside the fewest likeliest tokens that together reach top_p; of equal ones the first stays."""
-    ranked_AV, tokens_AV = probabilities_AV.sort(-1, descending=True, stable=True)
+    ranked_AV, tokens_AV = torch.sort(probabilities_AV, dim=-1, descending=True, stable=True)
     before_AV = ranked_AV.cumsum(-1, dtype=torch.float64) - ranked_AV
     return torch.zeros_like(probabilities_AV).scatter_(1, tokens_AV, ranked_AV * (before_AV < top_p))
 
