@@ -60,12 +60,16 @@ def test_python_in_the_readme_runs(block: str) -> None:
 
 
 PARSE = """
+import importlib
 from rlvr.evals import cli
 from rlvr.sandbox import command
 def parse(words):
     options = cli._parser().parse_args(cli._with_dashes(words))
     if words[0] == "sandbox":
         command._parser().parse_args(options.arguments)
+    modules = {"train": "command", "sft": "sft", "select": "select"}
+    if words[0] in modules:
+        importlib.import_module(f"rlvr.trainer.{modules[words[0]]}").parser().parse_args(options.arguments)
 parse"""
 
 
@@ -103,3 +107,14 @@ def test_every_reason_that_we_give_is_explained() -> None:
 def test_the_changelog_has_this_version() -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert version and f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_page_about_grpo_names_what_is_there() -> None:
+    page = (ROOT / "trainer" / "GRPO.md").read_text(encoding="utf-8")
+    names = re.findall(r"`(\w+)\.(\w+(?:\.\w+)*)`", page)
+    names = [(module, name) for module, name in names if (ROOT / "trainer" / f"{module}.py").is_file() and name != "py"]
+    assert len(names) > 15
+    for module, name in names:
+        found: object = importlib.import_module(f"rlvr.trainer.{module}")
+        for part in name.split("."):
+            found = getattr(found, part)

@@ -1,6 +1,6 @@
 """GRPO training with verifiers as rewards.
 
-The only package that imports torch. The trainer itself arrives after the verifiers (see CHANGELOG.md).
+Read `grpo.py` first, then `losses.py`; `GRPO.md` goes from the equation to the line.
 """
 
 if __name__ != "rlvr.trainer":

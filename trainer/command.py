@@ -34,6 +34,7 @@ def run(config: Config, folder: Path, *, quiet: bool = False) -> None:
 
     import torch
 
+    from .cold_start import cold_start
     from .distributed import ranks
     from .grpo import train
 
@@ -43,7 +44,7 @@ def run(config: Config, folder: Path, *, quiet: bool = False) -> None:
         if group.rank == 0:
             claim(config, folder)
         group.wait()
-        start = config.model
+        start = cold_start(config, folder, group, quiet=quiet) if config.cold_start_steps else config.model
         train(replace(config, model=start), folder, group, quiet=quiet)
         if group.rank == 0 and not quiet:
             print(f"the model is in {folder / 'final'}; `rlvr report {folder}` draws the curves", file=sys.stderr)

@@ -74,6 +74,7 @@ class Config:
     temperature: float = setting(1.0, "R1-Zero: 1")
     top_p: float = setting(1.0, "below 1 the policy that is trained is not the one that is sampled: correct it")
     sampler: str = setting("own", "own, vllm (in this process), or the http:// address of a vLLM server")
+    vllm: Mapping[str, Any] = field(default_factory=dict[str, Any])  # options of its LLM, for sampler = "vllm"
     rollout_prompts: int = setting(
         0, "prompts sampled at once; the ones before are verified meanwhile; 0: half a step's"
     )
@@ -107,7 +108,7 @@ class Config:
     checkpoint_every: int = setting(50, "steps")
     keep_checkpoints: int = setting(2, "the latest so many; 0: all")
     keep_completions_every: int = setting(1, "steps whose completions are written with their verdicts; 0: none")
-    loggers: tuple[str, ...] = setting((), "beside metrics.jsonl: tensorboard, wandb, trackio")
+    loggers: tuple[str, ...] = setting(("auto",), "tensorboard, wandb, trackio; auto: TensorBoard if it is installed")
     reflection_words: tuple[str, ...] = setting(REFLECTION_WORDS, "counted in completions")
     reward_workers: int | None = setting(None, "completions judged at a time; default: one per core")
     parallel: Literal["ddp", "fsdp"] = setting(
@@ -196,6 +197,8 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Any]) -> None:
     for item in fields(kind):
         if item.metadata.get("section"):
             group = parser.add_argument_group(item.metadata["section"])
+        if item.name == "vllm":
+            continue  # a table of the file alone
         if item.name == "loss":
             for inner in fields(LossConfig):
                 parser.add_argument(

@@ -87,7 +87,7 @@ def load_sampler(config: Config, policy: Policy) -> Sampler:
         return PolicySampler(policy)
     from .vllm_rollout import vllm_sampler
 
-    return vllm_sampler(config.sampler, policy)
+    return vllm_sampler(config.sampler, policy, **config.vllm)
 
 
 class NoLog:

@@ -99,7 +99,7 @@ def select(
 
 def command(arguments: list[str]) -> int:
     """`rlvr select`; the exit code. Raises UsageError."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     rules = Rules(
         language=None if options.language == "none" else options.language,
         language_share=options.language_share,
@@ -157,7 +157,7 @@ def _refuse_an_input(out: Path, files: Sequence[str]) -> None:
         raise UsageError(f"--out {out}: is one of the files that are read")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rlvr select",
         description=dedent("""\
