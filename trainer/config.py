@@ -16,6 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from ..evals.errors import UsageError
+from ..verifiers.language import LANGUAGES
 from .advantages import ESTIMATORS
 from .losses import LOSSES, LossConfig, loss_config
 from .reflection import REFLECTION_WORDS
@@ -110,6 +111,7 @@ class Config:
     keep_completions_every: int = setting(1, "steps whose completions are written with their verdicts; 0: none")
     loggers: tuple[str, ...] = setting(("auto",), "tensorboard, wandb, trackio; auto: TensorBoard if it is installed")
     reflection_words: tuple[str, ...] = setting(REFLECTION_WORDS, "counted in completions")
+    language: str = setting("en", "of which the share of words in completions is measured")
     reward_workers: int | None = setting(None, "completions judged at a time; default: one per core")
     parallel: Literal["ddp", "fsdp"] = setting(
         "ddp", "under torchrun: ddp, copies of the model, or fsdp, shares of it (FSDP2)"
@@ -130,6 +132,8 @@ class Config:
             raise UsageError(f"prompts = {self.prompts}: does not divide into {self.minibatches} minibatches")
         if not 0 < self.entropy_share <= 1 or not 0 < self.top_p <= 1 or self.temperature <= 0:
             raise UsageError("0 < entropy_share <= 1, 0 < top_p <= 1 and temperature > 0 are needed")
+        if self.language not in LANGUAGES:
+            raise UsageError(f"language = {self.language!r}: is none of {', '.join(LANGUAGES)}")
         if self.advantage is not None and self.advantage not in ESTIMATORS:
             raise UsageError(f"advantage = {self.advantage!r}: is none of {', '.join(ESTIMATORS)}")
         try:

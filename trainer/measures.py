@@ -5,7 +5,8 @@ from math import fsum
 from typing import Any
 
 from ..evals.output import verdict_row
-from ..verifiers.types import Verdict
+from ..verifiers import verify_format, verify_language
+from ..verifiers.types import Completion, Verdict
 from .batching import Sample
 from .config import Config
 from .distributed import Ranks
@@ -20,7 +21,7 @@ def measure(groups: Sequence[Sequence[Sample]], config: Config, ranks: Ranks) ->
     for group in groups:
         add(sums, _group(group))
         for sample in group:
-            add(sums, _completion(sample, config.reflection_words))
+            add(sums, _completion(sample, config))
     total = ranks.total(sums)
     longest = ranks.longest(max((len(sample.ids) for group in groups for sample in group), default=0))
     return {"length/max": longest, **_means(total)}
@@ -70,16 +71,21 @@ def _group(group: Sequence[Sample]) -> Mapping[str, float]:
     }
 
 
-def _completion(sample: Sample, words: Sequence[str]) -> Mapping[str, float]:
-    counts = count_reflections(sample.text, words)
+def _completion(sample: Sample, config: Config) -> Mapping[str, float]:
+    counts = count_reflections(sample.text, config.reflection_words)
+    problem, completion = sample.question.problem, Completion(sample.text, len(sample.ids), sample.finished)
+    language = verify_language(problem, completion, language=config.language).score
     found: dict[str, float] = {
         "completions": 1,
         "tokens": len(sample.ids),
         "truncated": not sample.finished,
         "surprise": -fsum(logp for logp in sample.sampler_logps if logp == logp),
+        "format": verify_format(problem, completion).status == "correct",
         "reflection": any(counts.values()),
         **{f"reflection/{word}": count for word, count in counts.items()},
     }
+    if language is not None:
+        found |= {"language": language, "with words": 1}
     if sample.judged:
         found |= {"judged": 1, "reward": sample.reward, "squares": sample.reward**2}
         found["correct"] = sample.verdict.status == "correct"
@@ -106,10 +112,13 @@ def _means(total: Mapping[str, float]) -> Row:
         "judged": total.get("judged", 0.0) / completions,
         "length": total.get("tokens", 0.0) / completions,
         "truncated": total.get("truncated", 0.0) / completions,
+        "format": total.get("format", 0.0) / completions,
         "tokens": int(total.get("tokens", 0)),
         # The mean of -log p over what was sampled: the entropy, by one sample per token.
         "entropy": total.get("surprise", 0.0) / max(total.get("tokens", 0), 1),
     }
+    if "language" in total:
+        row["language"] = total["language"] / total["with words"]
     for name, value in total.items():
         if name.startswith("part:"):
             row[f"reward/{name[5:]}"] = value / total[f"of:{name[5:]}"]
