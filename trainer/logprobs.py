@@ -9,6 +9,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from .products import add_product, times_transposed
+
 
 @dataclass(frozen=True)
 class Head:
@@ -54,7 +56,7 @@ def token_logprobs(
 
 def _logits(hidden_CD: Tensor, head: Head) -> Tensor:
     """(C, V), float32 or wider, before the temperature."""
-    logits_CV = hidden_CD @ head.weight_VD.T
+    logits_CV = times_transposed(hidden_CD, head.weight_VD)
     if head.bias_V is not None:
         logits_CV += head.bias_V
     logits_CV = logits_CV if logits_CV.dtype == torch.float64 else logits_CV.float()
@@ -99,12 +101,9 @@ class _Chunked(torch.autograd.Function):
             d_logits_CV = _d_logits(_logits(hidden_ND[part], head), targets_N[part], gradient_N[part], head)
             narrow_CV = d_logits_CV.to(weight_VD.dtype)
             if d_hidden_ND is not None:
-                d_hidden_ND[part] = narrow_CV @ weight_VD
+                d_hidden_ND[part] = times_transposed(narrow_CV, weight_VD.T)
             if d_weight_VD is not None:
-                if d_weight_VD.dtype == narrow_CV.dtype:
-                    d_weight_VD.addmm_(narrow_CV.T, hidden_ND[part])
-                else:
-                    d_weight_VD += narrow_CV.T @ hidden_ND[part]
+                add_product(d_weight_VD, narrow_CV, hidden_ND[part])
             if d_bias_V is not None:
                 d_bias_V += d_logits_CV.sum(0)
         return (

@@ -15,7 +15,7 @@ from typing import Any, cast
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear, scaled_dot_product_attention
+from torch.nn.functional import embedding, scaled_dot_product_attention
 from torch.utils import checkpoint
 
 from ..evals.errors import UsageError
@@ -23,6 +23,7 @@ from .characters import Characters
 from .fused import rms_norm, rotate, swiglu
 from .llama import ModelConfig, from_llama, llama_config, read_llama_config, to_llama
 from .logprobs import Head
+from .products import linear
 
 _files: Any = safetensors.torch  # half typed
 _checkpoint: Any = checkpoint
@@ -78,9 +79,10 @@ class Block(nn.Module):
         self.down = nn.Linear(config.inner, config.dim, bias=False)
 
     def forward(self, x_ND: Tensor, attend: Attend) -> Tensor:
-        x_ND = torch.addmm(x_ND, attend(self.qkv(rms_norm(x_ND, self.attention_norm, self.eps))), self.out.weight.T)
-        gate_up_N = self.gate_up(rms_norm(x_ND, self.mlp_norm, self.eps))
-        return torch.addmm(x_ND, swiglu(gate_up_N), self.down.weight.T)
+        qkv_NW = linear(rms_norm(x_ND, self.attention_norm, self.eps), self.qkv.weight, self.qkv.bias)
+        x_ND = linear(attend(qkv_NW), self.out.weight).add_(x_ND)
+        gate_up_N = linear(rms_norm(x_ND, self.mlp_norm, self.eps), self.gate_up.weight)
+        return linear(swiglu(gate_up_N), self.down.weight).add_(x_ND)
 
 
 class TinyTransformer(nn.Module):
