@@ -3,8 +3,9 @@
 `addition` is a skill: two-digit sums, column by column. `countdown` is a search: put signs between numbers so that they
 reach a target; who tries more before answering is right more often, so that the length of the thought can grow.
 
-The cold start imitates a writer with a bad habit each, which is what there is for reinforcement learning to unlearn:
-in addition a column's sum is off in one case of five, in countdown the search is given up after every second failure.
+The cold start imitates a writer with bad habits, which are what there is for reinforcement learning to unlearn: in
+addition a carry is dropped more often than not, and a column's sum is off in one case of three; in countdown the search
+is given up after every second failure.
 Everything follows from a problem's own text: whether it is held out, how its solution is written.
 """
 
@@ -21,8 +22,10 @@ from ..verifiers.extract import find_answer
 from ..verifiers.types import Completion, Problem, Verdict, correct, wrong
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-SLIP = 0.25
+SLIP = 0.33
 """How often the writer of the cold start gets a column of an addition wrong."""
+FORGET = 0.6
+"""How often that writer drops a carry."""
 GIVE_UP = 0.5
 """How often the writer of the cold start stops after an attempt that missed."""
 NUMBERS = 4
@@ -83,16 +86,18 @@ def additions() -> list[Problem]:
     return _shuffled(Problem(id=f"{a}+{b}", prompt=f"{a}+{b}=", answer=str(a + b)) for a, b in pairs)
 
 
-def add(problem: Problem, chance: random.Random, slip: float = SLIP) -> str:
-    """The sum, column by column with the carry first; each column is off by one or two with probability `slip`.
+def add(problem: Problem, chance: random.Random, slip: float = SLIP, forget: float = FORGET) -> str:
+    """The sum, column by column with the carry first; a carry is dropped with probability `forget`, and each column is
+    off by one or two with probability `slip`.
 
-    >>> add(Problem(id="47+85", prompt="47+85="), random.Random(0), slip=0)
+    >>> add(Problem(id="47+85", prompt="47+85="), random.Random(0), slip=0, forget=0)
     '<think>7+5=12 1+4+8=13</think><answer>132</answer>'
     """
     a, b = (int(number) for number in re.findall(r"\d+", problem.prompt or ""))
     ones = _slipped(a % 10 + b % 10, chance, slip)
-    tens = _slipped(ones // 10 + a // 10 + b // 10, chance, slip)
-    columns = f"{a % 10}+{b % 10}={ones} {ones // 10}+{a // 10}+{b // 10}={tens}"
+    carry = 0 if chance.random() < forget else ones // 10
+    tens = _slipped(carry + a // 10 + b // 10, chance, slip)
+    columns = f"{a % 10}+{b % 10}={ones} {carry}+{a // 10}+{b // 10}={tens}"
     return f"<think>{columns}</think><answer>{10 * tens + ones % 10}</answer>"
 
 

@@ -61,7 +61,7 @@ def test_every_text_is_well_formed_and_within_the_alphabet(name: str) -> None:
     assert all(tokenizer.encode(problem.prompt or "") for problem in puzzle.held_out())
 
 
-@pytest.mark.parametrize(("name", "lowest", "highest"), [("addition", 0.45, 0.65), ("countdown", 0.3, 0.5)])
+@pytest.mark.parametrize(("name", "lowest", "highest"), [("addition", 0.25, 0.42), ("countdown", 0.3, 0.5)])
 def test_the_writer_of_the_cold_start_is_right_as_often_as_meant(name: str, lowest: float, highest: float) -> None:
     puzzle = PUZZLES[name]
     problems, rows = puzzle.train()[:1000], puzzle.cold_start()[:1000]
@@ -83,17 +83,22 @@ def test_additions_are_all_pairs_with_their_sums() -> None:
 @given(st.integers(10, 99), st.integers(10, 99), st.integers(0, 1000))
 def test_a_careful_writer_adds_right(a: int, b: int, seed: int) -> None:
     problem = Problem(id="", prompt=f"{a}+{b}=", answer=str(a + b))
-    completion = Completion(add(problem, random.Random(seed), slip=0))
+    completion = Completion(add(problem, random.Random(seed), slip=0, forget=0))
     assert verify_math(problem, completion).status == "correct"
 
 
 @given(st.integers(10, 99), st.integers(10, 99), st.integers(0, 1000))
 def test_a_slip_is_carried_on(a: int, b: int, seed: int) -> None:
-    written = add(Problem(id="", prompt=f"{a}+{b}="), random.Random(seed), slip=1)
+    written = add(Problem(id="", prompt=f"{a}+{b}="), random.Random(seed), slip=1, forget=0)
     ones, carry, tens, answer = map(int, re.findall(r"=(\d+) (\d+)\+\d+\+\d+=(\d+)</think><answer>(\d+)<", written)[0])
     assert ones != a % 10 + b % 10 or ones == 0
     assert carry == ones // 10
     assert answer == 10 * tens + ones % 10
+
+
+def test_a_forgotten_carry_is_zero_and_all_else_is_right() -> None:
+    written = add(Problem(id="47+85", prompt="47+85="), random.Random(0), slip=0, forget=1)
+    assert written == "<think>7+5=12 0+4+8=12</think><answer>122</answer>"
 
 
 # ---- countdown
