@@ -109,12 +109,12 @@ def _slipped(value: int, chance: random.Random, slip: float) -> int:
 
 
 def countdowns() -> list[Problem]:
-    """Four numbers from 1 to 9, each with one of the targets that signs between them in this order reach.
+    """Four numbers from 1 to 6, each with one of the targets that signs between them in this order reach.
 
     `answer` is the target and `tests` the numbers, for `verify_countdown`.
     """
     chance = random.Random("countdown")
-    draws = [(tuple(chance.randint(1, 9) for _ in range(NUMBERS)), chance.choice(SIGNS)) for _ in range(20_000)]
+    draws = [(tuple(chance.randint(1, 6) for _ in range(NUMBERS)), chance.choice(SIGNS)) for _ in range(20_000)]
     targets = [(numbers, _value(numbers, signs)) for numbers, signs in draws]
     return [
         Problem(id=prompt, prompt=prompt, answer=str(target), tests={"numbers": list(numbers)})
@@ -130,22 +130,30 @@ def _written(numbers: tuple[int, ...], signs: tuple[str, ...]) -> str:
     return str(numbers[0]) + "".join(f"{sign}{n}" for n, sign in zip(numbers[1:], signs, strict=True))
 
 
+def _worked(numbers: tuple[int, ...], signs: tuple[str, ...]) -> str:
+    """With the value so far after each number: 3-4=-1+2=1."""
+    parts = [str(numbers[0])]
+    for count, sign in enumerate(signs, 2):
+        parts.append(f"{sign}{numbers[count - 1]}={_value(numbers[:count], signs[: count - 1])}")
+    return "".join(parts)
+
+
 def search(problem: Problem, chance: random.Random, give_up: float = GIVE_UP) -> str:
     """Attempts in the order of SIGNS from a random one on, until one fits. After each that does not the writer gives
     up with probability `give_up` and answers with the next one unseen.
 
-    >>> search(Problem(id="", prompt="3 4 2 9:-4", answer="-4"), random.Random(0), give_up=0)  # doctest: +ELLIPSIS
-    '<think>3-4-2+9=6 wait 3-4-2-9=-12 wait 3+4+2+9=18 wait 3+4+2-9=0 wait 3+4-2+9=14 wait 3+4-2-9=-4</think>...'
+    >>> search(Problem(id="", prompt="3 4 2 9:10", answer="10"), random.Random(3), give_up=0)
+    '<think>3+4=7-2=5-9=-4 wait 3-4=-1+2=1+9=10</think><answer>3-4+2+9</answer>'
     """
     numbers = tuple(int(number) for number in (problem.prompt or "").partition(":")[0].split())
     first = chance.randrange(len(SIGNS))
     attempts: list[str] = []
     for signs in SIGNS[first:] + SIGNS[:first]:
-        expression, value = _written(numbers, signs), _value(numbers, signs)
+        expression = _written(numbers, signs)
         if attempts and chance.random() < give_up:
             break
-        attempts.append(f"{expression}={value}")
-        if str(value) == problem.answer:
+        attempts.append(_worked(numbers, signs))
+        if str(_value(numbers, signs)) == problem.answer:
             break
     else:
         raise ValueError(f"{problem.prompt}: no signs reach the target")

@@ -108,18 +108,21 @@ def test_every_countdown_can_be_reached_by_signs() -> None:
     for problem in PUZZLES["countdown"].held_out()[:300]:
         written = search(problem, random.Random(0), give_up=0)
         assert verify_countdown(problem, Completion(written)).status == "correct"
-        attempts = [int(value) for value in re.findall(r"=(-?\d+)", written)]
-        assert str(attempts[-1]) == problem.answer
-        assert problem.answer not in map(str, attempts[:-1])
+        attempts = re.findall(r"=(-?\d+)(?: wait |</think>)", written)
+        assert attempts[-1] == problem.answer
+        assert problem.answer not in attempts[:-1]
 
 
 def test_what_a_search_writes_is_right_arithmetic_and_no_attempt_comes_twice() -> None:
     for row in PUZZLES["countdown"].cold_start()[:300]:
         thought = row["completion"].partition("</think>")[0].removeprefix("<think>")
-        attempts = [attempt.partition("=") for attempt in thought.split(" wait ")]
-        assert len({expression for expression, _, _ in attempts}) == len(attempts)
-        for expression, _, value in attempts:
-            assert sum(map(int, re.findall(r"[+-]?\d", expression))) == int(value)
+        attempts = thought.split(" wait ")
+        assert len(set(attempts)) == len(attempts)
+        for attempt in attempts:
+            before = attempt[0]
+            for term, value in re.findall(r"([+-]\d)=(-?\d+)", attempt):
+                assert int(before) + int(term) == int(value)
+                before = value
 
 
 @pytest.mark.parametrize(
