@@ -46,6 +46,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/hostile_math.py
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/grpo.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -37,7 +37,9 @@ def run(config: Config, folder: Path, *, quiet: bool = False) -> None:
     from .cold_start import cold_start
     from .distributed import ranks
     from .grpo import train
+    from .heap import keep_freed_memory
 
+    keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     with ranks(config.device) as group:

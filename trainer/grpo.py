@@ -94,7 +94,7 @@ def load(config: Config, folder: Path, ranks: Ranks, stack: ExitStack, *, quiet:
     scorer = wrap(Scorer(policy, config.temperature, config.logprob_chunk), config.parallel, ranks)
     reference = load_reference(config, ranks) if config.equation.kl_coef else None
     betas = (config.beta1, config.beta2)
-    optimizer = torch.optim.AdamW(scorer.parameters(), betas=betas, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(scorer.parameters(), betas=betas, weight_decay=config.weight_decay, fused=True)
     counters = checkpoint.load(found, checkpoint.Trained(scorer, optimizer, reference)) if found else {}
     if config.parallel == "fsdp" and ranks.size > 1:
         policy = load_policy(config, ranks.device)

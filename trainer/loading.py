@@ -32,7 +32,7 @@ class Scorer(nn.Module):
 
     def forward(self, tokens_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Both (B, T - 1), of tokens 1 to T - 1; `mask_BT` (B, T - 1) as in `token_logprobs`."""
-        hidden_BTD = self.policy.hidden(tokens_BT)[:, :-1]
+        hidden_BTD = self.policy.hidden(tokens_BT[:, :-1])
         head = self.policy.head(self.temperature)
         return token_logprobs(hidden_BTD, head, tokens_BT[:, 1:], mask_BT, chunk=self.chunk)
 
