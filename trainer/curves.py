@@ -89,9 +89,9 @@ def summary(rows: Rows) -> Row:
     `rows` are those of metrics.jsonl. A measure that was never taken is left out.
     """
     found: Row = {name: _last(rows, name) for name in ("step", "seconds", "tokens")}
-    for name in ("eval/pass@1", "eval/greedy", "reward", "length"):
+    for name in _LABELS:
         points = [(row["step"], row[name]) for row in rows if _is_number(row.get(name))]
-        if points:
+        if points and not (name == "loss" and "reward" in found):  # which says nothing in GRPO, and all in fine-tuning
             chosen = {"first": points[0], "highest": max(points, key=lambda point: point[1]), "last": points[-1]}
             found[name] = {key: {"step": step, "value": value} for key, (step, value) in chosen.items()}
     return found
@@ -207,7 +207,13 @@ def _about(settings: Row) -> str:
 
 # ---- the terminal
 
-_LABELS = {"eval/pass@1": "pass@1, sampled", "eval/greedy": "pass@1, greedy", "reward": "reward", "length": "length"}
+_LABELS = {
+    "eval/pass@1": "pass@1, sampled",
+    "eval/greedy": "pass@1, greedy",
+    "reward": "reward",
+    "length": "length",
+    "loss": "loss",
+}
 
 
 def _print(run_dir: Path, found: Row, path: Path) -> None:
