@@ -130,34 +130,37 @@ def _written(numbers: tuple[int, ...], signs: tuple[str, ...]) -> str:
     return str(numbers[0]) + "".join(f"{sign}{n}" for n, sign in zip(numbers[1:], signs, strict=True))
 
 
-def _worked(numbers: tuple[int, ...], signs: tuple[str, ...]) -> str:
-    """With the value so far after each number: 3-4=-1+2=1."""
+def _worked(numbers: tuple[int, ...], signs: tuple[str, ...], target: int) -> str:
+    """With the value so far after each number, and how the last one compares: 3-4=-1+2=1<5."""
     parts = [str(numbers[0])]
     for count, sign in enumerate(signs, 2):
         parts.append(f"{sign}{numbers[count - 1]}={_value(numbers[:count], signs[: count - 1])}")
-    return "".join(parts)
+    value = _value(numbers, signs)
+    return "".join([*parts, "=" if value == target else "<" if value < target else ">", str(target)])
 
 
 def search(problem: Problem, chance: random.Random, give_up: float = GIVE_UP) -> str:
-    """Attempts in the order of SIGNS from a random one on, until one fits. After each that does not the writer gives
+    """Attempts in the order of SIGNS, from a random one on, until one fits. After each that does not, the writer gives
     up with probability `give_up` and answers with the next one unseen.
 
     >>> search(Problem(id="", prompt="3 4 2 9:10", answer="10"), random.Random(3), give_up=0)
-    '<think>3+4=7-2=5-9=-4 wait 3-4=-1+2=1+9=10</think><answer>3-4+2+9</answer>'
+    '<think>3+4=7-2=5-9=-4<10 wait 3-4=-1+2=1+9=10=10</think><answer>3-4+2+9</answer>'
+
+    Raises ValueError where no signs reach the target.
     """
     numbers = tuple(int(number) for number in (problem.prompt or "").partition(":")[0].split())
+    target = int(problem.answer or "")
     first = chance.randrange(len(SIGNS))
     attempts: list[str] = []
     for signs in SIGNS[first:] + SIGNS[:first]:
-        expression = _written(numbers, signs)
         if attempts and chance.random() < give_up:
             break
-        attempts.append(_worked(numbers, signs))
-        if str(_value(numbers, signs)) == problem.answer:
+        attempts.append(_worked(numbers, signs, target))
+        if _value(numbers, signs) == target:
             break
     else:
         raise ValueError(f"{problem.prompt}: no signs reach the target")
-    return f"<think>{' wait '.join(attempts)}</think><answer>{expression}</answer>"
+    return f"<think>{' wait '.join(attempts)}</think><answer>{_written(numbers, signs)}</answer>"
 
 
 _LONGEST = 200  # characters
@@ -268,5 +271,5 @@ class _Expression:
 
 PUZZLES = {
     "addition": Puzzle("0123456789+= ", TAGS, additions, add),
-    "countdown": Puzzle("0123456789+-=: ", (*TAGS, " wait "), countdowns, search),
+    "countdown": Puzzle("0123456789+-=<>: ", (*TAGS, " wait "), countdowns, search),
 }

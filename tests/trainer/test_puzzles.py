@@ -108,9 +108,17 @@ def test_every_countdown_can_be_reached_by_signs() -> None:
     for problem in PUZZLES["countdown"].held_out()[:300]:
         written = search(problem, random.Random(0), give_up=0)
         assert verify_countdown(problem, Completion(written)).status == "correct"
-        attempts = re.findall(r"=(-?\d+)(?: wait |</think>)", written)
-        assert attempts[-1] == problem.answer
-        assert problem.answer not in attempts[:-1]
+        attempts = re.findall(r"=(-?\d+)([<=>])(-?\d+)(?: wait |</think>)", written)
+        assert attempts[-1] == (problem.answer, "=", problem.answer)
+        for value, sign, target in attempts[:-1]:
+            assert target == problem.answer
+            assert sign == ("<" if int(value) < int(target) else ">")
+            assert value != target
+
+
+def test_a_target_out_of_reach_is_said() -> None:
+    with pytest.raises(ValueError, match="no signs reach"):
+        search(Problem(id="", prompt="1 1 1 1:9", answer="9"), random.Random(0), give_up=0)
 
 
 def test_what_a_search_writes_is_right_arithmetic_and_no_attempt_comes_twice() -> None:
