@@ -106,7 +106,8 @@ def test_a_run_that_goes_on_from_a_checkpoint_equals_one_that_never_stopped(
 
 def flags(config: Config) -> list[str]:
     names = ("task", "tiny_dim", "tiny_layers", "tiny_heads", "prompts", "group", "max_tokens", "steps", "held_out",
-             "learning_rate", "eval_every", "eval_samples", "checkpoint_every", "rollout_prompts", "reward")  # fmt: skip
+             "learning_rate", "eval_every", "eval_samples", "checkpoint_every", "rollout_prompts",
+             "reward")  # fmt: skip
     (Path.cwd() / "small.toml").write_text("\n".join(f"{name} = {json.dumps(getattr(config, name))}" for name in names))
     return ["small.toml"]
 
