@@ -98,6 +98,8 @@ def _findings(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"updates skipped: {row['skipped']}"
     if row.get("reward") is not None:
         yield f"reward {row['reward']:.3f}"
+    elif row.get("loss") is not None:  # of fine-tuning; that of GRPO is 0 by its making, whatever is learned
+        yield f"loss {row['loss']:.4f}"
     if row.get("eval/pass@1") is not None:
         error = row.get("eval/pass@1_stderr")
         yield f"pass@1 {100 * row['eval/pass@1']:.1f} %" + ("" if error is None else f" ± {100 * error:.1f}")

@@ -244,6 +244,7 @@ def test_the_command_trains_on_chats_and_saves_a_model(tmp_path: Path, capsys: p
     assert main(["sft", str(settings), "--out", str(out), "--batch", "4", "--learning-rate", "0.003"]) == 0
     said = capsys.readouterr().err
     assert "12 examples; 1 longer than max_tokens = 60 are left out" in said
+    assert "step 6/6  loss " in said
     assert len(list(read_rows(out / "metrics.jsonl"))) == 6
     assert "learning_rate = 0.003" in (out / "config.toml").read_text()
     trained = TinyTransformer.load(out / "final")
