@@ -4,6 +4,7 @@ torch multiplies with MKL, which uses AVX-512 on Intel's processors alone; oneDN
 there is. Everywhere else these functions are torch's own. Axes: N rows, I and O the sizes of a layer's two sides.
 """
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 _mkldnn: Any = torch.ops.mkldnn
+# What is prepared for a shape of factors takes a third of a megabyte, and batches of any size have thousands of shapes:
+# far fewer are kept than the 1,024 of each of the two caches. Both are read at the first product.
+for _name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_name, "64")
 
 
 def times_transposed(a_NI: Tensor, b_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
