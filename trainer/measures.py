@@ -13,6 +13,13 @@ from .distributed import Ranks
 from .reflection import count_reflections
 
 Row = dict[str, Any]
+MOST_SKIPS = 10
+"""Updates in a row without a finite gradient: the weights, not the data, are broken."""
+
+
+def why_skipped(bad: Sequence[str], norm: float) -> str:
+    """For the notes, of an update whose losses of `bad`, or whose gradient's norm, are not finite."""
+    return f"the loss of {', '.join(bad[:3])} is not finite" if bad else f"the gradient's norm is {norm}"
 
 
 def measure(groups: Sequence[Sequence[Sample]], config: Config, ranks: Ranks) -> Row:

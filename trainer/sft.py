@@ -25,9 +25,8 @@ from .distributed import ranks
 from .loading import load_policy
 from .log import RunLog
 from .logprobs import token_logprobs
+from .measures import MOST_SKIPS, why_skipped
 from .policy import Policy, Tokenizer
-
-_SKIPS = 10  # steps in a row without a finite gradient: the weights, not the data, are broken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +107,15 @@ def fine_tune(policy: Policy, examples: Sequence[Example], config: SftConfig, lo
                 row |= {"loss": loss, "grad_norm": norm}
                 skips = 0
             else:
-                why = f"the loss of {', '.join(bad[:3])} is not finite" if bad else f"the gradient's norm is {norm}"
+                why = why_skipped(bad, norm)
                 log.note(step, f"update skipped: {why}")
                 row["skipped"] = why
                 skips += 1
             optimizer.zero_grad()
         tokens += sum(len(example.ids) - example.start for example in batch)
         log.metrics(step, row | {"tokens": tokens})
-        if skips == _SKIPS:
-            raise UsageError(f"step {step}: {_SKIPS} updates in a row had no finite gradient: {row['skipped']}")
+        if skips == MOST_SKIPS:
+            raise UsageError(f"step {step}: {MOST_SKIPS} updates in a row had no finite gradient: {row['skipped']}")
 
 
 def step_count(config: SftConfig, examples: Sequence[Example]) -> int:
