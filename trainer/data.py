@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..evals.errors import UsageError
 from ..evals.problems import load_problems
@@ -34,15 +35,15 @@ class Data:
     def at(self, seed: int, start: int, count: int) -> list[Question]:
         """Questions number `start` to `start + count - 1` of an endless stream, shuffled anew each time through."""
         size = len(self.train)
-        orders: dict[int, list[int]] = {}
-        found: list[Question] = []
-        for position in range(start, start + count):
-            epoch, place = divmod(position, size)
-            if epoch not in orders:
-                orders[epoch] = list(range(size))
-                random.Random(f"order {seed} {epoch}").shuffle(orders[epoch])
-            found.append(self.train[orders[epoch][place]])
-        return found
+        places = (divmod(position, size) for position in range(start, start + count))
+        return [self.train[_order(size, seed, epoch)[place]] for epoch, place in places]
+
+
+@lru_cache(maxsize=2)  # a step lies in one time through, or at the end of one and the beginning of the next
+def _order(size: int, seed: int, epoch: int) -> list[int]:
+    order = list(range(size))
+    random.Random(f"order {seed} {epoch}").shuffle(order)
+    return order
 
 
 def load_data(config: Config, tokenizer: Tokenizer) -> Data:
