@@ -28,11 +28,9 @@ from .evaluation import evaluate
 from .judging import Judge
 from .loading import Log, Scorer, load_policy, load_reference, load_sampler, open_log
 from .losses import LOSSES, statistics, top_entropy
-from .measures import add, averages, completion_row, measure
+from .measures import MOST_SKIPS, add, averages, completion_row, measure, why_skipped
 from .policy import Policy
 from .rollout import Sampler, Sampling
-
-_SKIPS = 10  # updates in a row without a finite gradient: the weights, not the data, are broken
 
 
 @dataclass(eq=False)
@@ -129,8 +127,9 @@ def take_step(run: Run) -> None:
     give_advantages(run, groups)
     samples = [sample for group in groups for sample in group]
     with log.stage("train"):
-        row = update(run, samples) | measure(groups, config, run.ranks)
+        row = update(run, samples)
         refresh(run)
+    row |= measure(groups, config, run.ranks)
     run.tokens += row["tokens"]
     row["tokens"] = run.tokens
     if run.reference is not None and config.refresh_reference and run.step % config.refresh_reference == 0:
@@ -243,8 +242,8 @@ def one_update(run: Run, samples: Sequence[Sample]) -> dict[str, float]:
             batch = micro.batch(logps_BT, whole_step["sequences"] / ranks.size, whole_step["tokens"] / ranks.size)
             loss_B = LOSSES[config.algorithm](batch, config.equation)
             cast(Any, loss_B.sum()).backward()
-        finite_B = loss_B.isfinite()
-        bad += [sample.name for sample, finite in zip(micro.samples, finite_B, strict=True) if not finite]
+        if not bool(loss_B.isfinite().all()):  # one look at the GPU for the whole batch
+            bad += [sample.name for sample, loss in zip(micro.samples, loss_B, strict=True) if not loss.isfinite()]
         add(sums, statistics(batch, config.equation))
         add(sums, {"loss": float(loss_B.detach().sum()) / ranks.size})
     norm = float(full(nn.utils.clip_grad_norm_(run.scorer.parameters(), config.max_grad_norm)))
@@ -260,11 +259,11 @@ def one_update(run: Run, samples: Sequence[Sample]) -> dict[str, float]:
 
 def _skip(run: Run, bad: Sequence[str], norm: float) -> int:
     """Say why an update is left out. Raises UsageError when that goes on and on."""
-    why = f"the loss of {', '.join(bad[:3])} is not finite" if bad else f"the gradient's norm is {norm}"
+    why = why_skipped(bad, norm)
     run.log.note(run.step, f"update skipped: {why}")
     run.skips += 1
-    if run.skips == _SKIPS:
-        raise UsageError(f"step {run.step}: {_SKIPS} updates in a row had no finite gradient ({why}): a lower "
+    if run.skips == MOST_SKIPS:
+        raise UsageError(f"step {run.step}: {MOST_SKIPS} updates in a row had no finite gradient ({why}): a lower "
                          "learning_rate or max_grad_norm may help; the last checkpoint is kept")  # fmt: skip
     return 1
 
@@ -286,10 +285,11 @@ def annotate(run: Run, samples: Sequence[Sample]) -> None:
                     micro.write("entropies", entropies_BT)
     if config.entropy_share < 1:
         found = [sample.entropies for sample in counting if sample.entropies is not None]
-        entropies_1N = torch.cat(run.ranks.all(found))[None]
+        entropies_1N = torch.cat([torch.empty(0), *run.ranks.all(found)])[None]
         chosen_1N = top_entropy(entropies_1N, torch.ones_like(entropies_1N, dtype=torch.bool), config.entropy_share)
+        least = float(entropies_1N.masked_fill(~chosen_1N, torch.inf).amin()) if found else 0.0
         for sample, entropies in zip(counting, found, strict=True):
-            sample.selected = entropies >= entropies_1N[chosen_1N].min()
+            sample.selected = entropies >= least
 
 
 def _micro_batches(run: Run, samples: Sequence[Sample], any_sample: Sample) -> list[MicroBatch]:

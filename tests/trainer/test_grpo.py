@@ -172,8 +172,10 @@ def test_what_could_not_be_judged_is_masked_and_never_0(tmp_path: Path) -> None:
         assert row["judged"] == len(judged) / 16
 
 
-def test_a_run_that_nobody_can_judge_teaches_nothing(tmp_path: Path) -> None:
-    run(replace(SMALL, reward="test_grpo_rewards:nobody", steps=2, eval_every=0), tmp_path / "run", quiet=True)
+@pytest.mark.parametrize("entropy_share", [1.0, 0.5])
+def test_a_run_that_nobody_can_judge_teaches_nothing(entropy_share: float, tmp_path: Path) -> None:
+    config = replace(SMALL, reward="test_grpo_rewards:nobody", steps=2, eval_every=0, entropy_share=entropy_share)
+    run(config, tmp_path / "run", quiet=True)
     assert "none of 4 could be judged" in (tmp_path / "run" / "notes.log").read_text()
     run(replace(SMALL, steps=0), tmp_path / "untrained", quiet=True)
     assert all(torch.equal(w, weights(tmp_path / "untrained")[name]) for name, w in weights(tmp_path / "run").items())
