@@ -1,0 +1,1 @@
+"""One reward in the shape that each trainer asks for."""
