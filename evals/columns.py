@@ -1,29 +1,16 @@
 """Which column holds what: found by the usual names, said to the user, overridden by options."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from math import isfinite
 from typing import Any, Literal, NamedTuple, cast
 
+from ..verifiers.columns import ALIASES, is_chat, text_of_message, text_of_prompt
 from ..verifiers.types import Completion, Problem
 from .errors import BadRow
 from .files import Row, json_type
 
-ALIASES: Mapping[str, tuple[str, ...]] = {
-    "completion": (
-        "completion", "completions", "response", "responses", "generation", "generations", "output", "outputs",
-        "solution_str", "code", "samples", "text",
-    ),
-    "answer": ("answer", "expected_answer", "ground_truth", "gold", "target", "label", "gts", "gt"),
-    "tests": ("tests", "test_cases", "input_output"),
-    "id": ("id", "problem_id", "unique_id", "idx", "task_id", "question_id"),
-    "prompt": ("prompt", "problem", "question", "input"),
-    "finished": ("finish_reason", "finish_reasons", "finished"),
-    "tokens": ("n_tokens", "num_tokens", "completion_tokens", "num_generated_tokens"),
-    "source": ("source", "data_source"),
-    "weight": (),  # a reward model's score: used where an option names it
-}  # fmt: skip
 CUT = frozenset({"length", "max_tokens", "max_length", "abort"})
 
 Shape = Literal["text", "list", "chat"]
@@ -101,7 +88,7 @@ class RowReader:
 
     def _problem(self, row: Row, picks: Picks, line: int) -> Problem:
         answer = self._answer(row, picks, line)
-        prompt = _text_of_prompt(_value(row, picks["prompt"]))
+        prompt = text_of_prompt(_value(row, picks["prompt"]))
         tests = _value(row, picks["tests"])
         if tests is None and self._needs_tests:
             column = picks["tests"]
@@ -136,14 +123,14 @@ class RowReader:
             values = cast(list[object], value)
             if not values:
                 raise self._bad(line, f"column {column!r}: an empty list holds no completion")
-            if not _is_chat(values):
+            if not is_chat(values):
                 return [self._item(v, f"{column}[{i}]", line) for i, v in enumerate(values)], "list"
         return [self._item(cast(object, value), column, line)], "text" if isinstance(value, str) else "chat"
 
     def _item(self, value: object, place: str, line: int) -> "_Item":
         if isinstance(value, str):
             return _Item(value, None)
-        if isinstance(value, list) and _is_chat(cast(list[object], value)):
+        if isinstance(value, list) and is_chat(cast(list[object], value)):
             messages = cast(list[Mapping[str, object]], value)
             replies = [message for message in messages if message.get("role") == "assistant"]
             if replies:
@@ -153,7 +140,7 @@ class RowReader:
             choice = cast(Mapping[str, object], value)  # a message, or a choice of an OpenAI-style response
             message = choice.get("message", choice)
             if isinstance(message, Mapping):
-                text = _text_of_message(cast(Mapping[str, object], message))
+                text = text_of_message(cast(Mapping[str, object], message))
                 if text is not None:
                     return _Item(text, _finish(choice.get("finish_reason")))
         kind = json_type(cast(object, value))
@@ -208,31 +195,6 @@ def _value(row: Row, column: str | None) -> Any:
     return None if column is None else row.get(column)
 
 
-def _is_chat(values: Sequence[object]) -> bool:
-    if not values or not isinstance(values[0], dict):  # most often texts
-        return False
-    return all(isinstance(v, dict) and "role" in cast(Row, v) for v in values)
-
-
-def _text_of_message(message: Mapping[str, object]) -> str | None:
-    """The content of a message or a choice; a separate chain of thought is put back in front."""
-    content = message.get("content", message.get("text"))
-    if isinstance(content, list):
-        pieces = [cast(Row, part).get("text") for part in cast(list[object], content) if isinstance(part, dict)]
-        content = "".join(piece for piece in pieces if isinstance(piece, str))
-    thought = message.get("reasoning_content")
-    if isinstance(thought, str) and thought:
-        return f"<think>{thought}</think>{content if isinstance(content, str) else ''}"
-    return content if isinstance(content, str) else None
-
-
-def _text_of_prompt(value: object) -> str | None:
-    if isinstance(value, list) and _is_chat(cast(list[object], value)):
-        messages = cast(list[Mapping[str, object]], value)
-        return "\n\n".join(f"{message['role']}: {_text_of_message(message) or ''}" for message in messages)
-    return value if isinstance(value, str) else None
-
-
 def _finish(value: object) -> bool | None:
     """False when cut at the length limit, True when it ended by itself, None when nobody knows."""
     if isinstance(value, bool):
@@ -253,4 +215,4 @@ def _parallel(row: Row, picks: Picks, count: int) -> list[str]:
     """Columns that hold one value per completion: lists as long as the completions, unless used for something else."""
     lists = [(name, cast(list[object], value)) for name, value in row.items() if isinstance(value, list)]
     taken = [picks[role] for role in ("prompt", "answer", "tests", "id", "completion")]
-    return [name for name, each in lists if len(each) == count and name not in taken and not _is_chat(each)]
+    return [name for name, each in lists if len(each) == count and name not in taken and not is_chat(each)]
