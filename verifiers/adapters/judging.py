@@ -1,0 +1,174 @@
+"""What every adapter stands on: how a reward is run, and what a trainer is told of its verdicts."""
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import partial
+from math import isfinite
+from queue import SimpleQueue
+from typing import Any, cast
+
+from ..compose import AllOf, AnyOf, BySource, Gate, Weighted
+from ..pool import TIMEOUT_S, WorkerPool, judge
+from ..rewards import Recipe
+from ..threads import score_threads
+from ..types import Completion, Problem, Verdict, Verifier
+
+Pair = tuple[Problem, Completion]
+
+
+class NotJudged(RuntimeError):
+    """A completion that our side could not judge, in a trainer whose rewards are numbers and nothing else."""
+
+
+class Judging:
+    """A reward and how it is run; every adapter takes one in a reward's place: `as_verl(Judging(reward, workers=4))`.
+
+    workers: processes that judge, each item with a deadline of `timeout_s` wall-clock seconds, for a reward that may
+    hang or crash; 0 judges in the caller's. threads: how many judge at a time there, for a reward that waits for
+    others, such as `verify_code`. unjudged: what to pay for a completion that could not be judged, to a trainer that
+    takes only numbers; None raises NotJudged, which names the problem and what to do. TRL takes None, and gets it.
+
+    Thread-safe. A pickled or forked copy starts worker processes of its own when it is first used.
+    Raises ValueError for a negative count, or `unjudged` that is not finite.
+    """
+
+    def __init__(
+        self,
+        reward: Verifier,
+        *,
+        workers: int = 0,
+        threads: int = 1,
+        timeout_s: float = TIMEOUT_S,
+        unjudged: float | None = None,
+    ) -> None:
+        if workers < 0 or threads < 1:
+            raise ValueError(f"workers >= 0 and threads >= 1, not workers={workers}, threads={threads}")
+        if unjudged is not None and not isfinite(unjudged):
+            raise ValueError(f"unjudged is a finite number or None, not {unjudged!r}")
+        self.reward, self.workers, self.threads = reward, workers, threads
+        self.timeout_s, self.unjudged = timeout_s, unjudged
+        self.parts = part_names(reward)
+        """The names of its parts, known without judging; none for a function that composes by itself."""
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._idle: SimpleQueue[WorkerPool | None] = SimpleQueue()  # None: one that nobody has started yet
+        for _ in range(self.workers):
+            self._idle.put(None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def verdict(self, problem: Problem, completion: Completion, /) -> Verdict:
+        """One verdict, whatever the reward does."""
+        if not self.workers:
+            return judge(self.reward, problem, completion)
+        if self._pid != os.getpid():
+            self._reset()  # a forked copy: the workers belong to its parent
+        pool = self._idle.get()
+        try:
+            pool = pool or WorkerPool(self.reward, workers=1, timeout_s=self.timeout_s)
+            return next(pool.score([(problem, completion)]))
+        finally:
+            self._idle.put(pool)
+
+    def verdicts(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """A verdict for each pair, in order."""
+        at_a_time = min(self.workers or self.threads, len(pairs))
+        if at_a_time <= 1:
+            return [self.verdict(problem, completion) for problem, completion in pairs]
+        return list(score_threads(self.verdict, pairs, workers=at_a_time))
+
+    async def verdicts_async(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """`verdicts` in a thread, while the event loop goes on."""
+        import asyncio
+
+        return await asyncio.to_thread(self.verdicts, pairs)
+
+    def pay(self, problem: Problem, verdict: Verdict) -> float:
+        """The score, or `unjudged` where there is none. Raises NotJudged where there is neither."""
+        if verdict.score is not None:
+            return verdict.score
+        if self.unjudged is not None:
+            return self.unjudged
+        why = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
+        raise NotJudged(
+            f"problem {problem.id} could not be judged ({why}), and this trainer takes only numbers. Mend the cause "
+            "(`rlvr check-gold` finds gold answers that cannot be read), or say what to pay for such completions: "
+            "Judging(reward, unjudged=0.0)"
+        )
+
+    def numbers(self, problem: Problem, verdict: Verdict) -> dict[str, float]:
+        """What is worth logging, under the same names for every verdict.
+
+        `score`, `acc` (1 where the status is correct), `judged`, then each part's score. A part that was not reached,
+        or not judged, counts 0.
+        """
+        named = dict(leaves(verdict))
+        return {
+            "score": self.pay(problem, verdict),
+            "acc": float(verdict.status == "correct" and verdict.score is not None),
+            "judged": float(verdict.score is not None),
+            **{name: _score(named.get(name)) for name in self.parts},
+        }
+
+    def close(self) -> None:
+        """End the worker processes that wait. What is used again starts new ones."""
+        for _ in range(self.workers):
+            pool = self._idle.get()
+            if pool is not None:
+                pool.close()
+        self._reset()
+
+
+def judging(reward: Verifier | Judging) -> Judging:
+    """The reward with the way to run it; a plain reward is judged in the caller's thread."""
+    return reward if isinstance(reward, Judging) else Judging(reward)
+
+
+def part_names(reward: object, prefix: str = "") -> tuple[str, ...]:
+    """The names of the innermost parts of a composition, as `leaves` spells them, without judging anything.
+
+    >>> from rlvr.verifiers import gate, verify_format, verify_math, weighted
+    >>> part_names(gate(verify_format, then=weighted(correct=(1.0, verify_math))))
+    ('gate', 'then/correct')
+    """
+    while isinstance(reward, partial | Recipe):
+        reward = cast(object, reward.func if isinstance(reward, partial) else reward.reward)
+    inside = _inside(reward)
+    if not inside:
+        return (prefix,) if prefix else ()
+    return tuple(leaf for name, part in inside for leaf in part_names(part, f"{prefix}/{name}" if prefix else name))
+
+
+def _inside(reward: object) -> Iterable[tuple[str, object]]:
+    match reward:
+        case Weighted():
+            return [(name, part) for name, _, part in reward.parts]
+        case Gate():
+            return [("gate", reward.condition), ("then", reward.then)]
+        case AllOf() | AnyOf():
+            return reward.parts
+        case BySource():
+            return [*reward.routes, *([("default", reward.default)] if reward.default else [])]
+        case _:
+            return []
+
+
+def leaves(verdict: Verdict, prefix: str = "") -> Iterable[tuple[str, Verdict]]:
+    """The innermost verdicts of a composition by name (`then/correct`: a part of a part); none for a leaf."""
+    for name, part in verdict.parts.items():
+        path = f"{prefix}/{name}" if prefix else name
+        if part.parts:
+            yield from leaves(part, path)
+        else:
+            yield path, part
+
+
+def _score(verdict: Verdict | None) -> float:
+    return 0.0 if verdict is None or verdict.score is None else verdict.score

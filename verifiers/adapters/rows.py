@@ -1,0 +1,79 @@
+"""What a trainer hands over, as problems and completions."""
+
+import json
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any, cast
+
+from ..columns import ALIASES, is_chat, text_of_message, text_of_prompt
+from ..types import Completion, Problem
+
+# TRL's data sets call the worked solution so; its box is the answer.
+_GOLDS = (*ALIASES["answer"], "solution")
+
+
+def problem_of(
+    row: Mapping[str, Any], number: int = 0, *, gold: object = None, prompt: object = None, source: object = None
+) -> Problem:
+    """The problem in a row of a trainer's data set, whose columns are found by their usual names.
+
+    `gold`, `prompt` and `source` are what the trainer hands over by itself; each outranks the columns. A gold that is a
+    JSON object, or its text, is tests for code; any other is the answer. Nothing is refused: a verifier says what it
+    misses.
+    """
+    gold = _plain(gold if gold is not None else _first(row, _GOLDS))
+    tests = _plain(_first(row, ALIASES["tests"]))
+    identity = _plain(_first(row, (*ALIASES["id"], "index")))
+    found = _plain(source if source is not None else _first(row, ALIASES["source"]))
+    is_tests = isinstance(gold, Mapping) or (isinstance(gold, str) and _is_object(gold))
+    return Problem(
+        id=str(number) if identity is None else str(identity),
+        prompt=text_of_prompt(_plain(prompt if prompt is not None else _first(row, ALIASES["prompt"]))),
+        answer=None if is_tests else answer_text(cast(object, gold)),
+        tests=gold if tests is None and is_tests else tests,
+        source=found if isinstance(found, str) else None,
+    )
+
+
+def answer_text(gold: object) -> str | None:
+    """A gold answer as text: text, a number, or a list that holds one of them; None for anything else."""
+    if isinstance(gold, list):
+        items = cast(list[object], gold)
+        gold = items[0] if len(items) == 1 else None
+    if isinstance(gold, int | float) and not isinstance(gold, bool) and isfinite(gold):
+        return repr(gold)
+    return gold if isinstance(gold, str) else None
+
+
+def completion_of(value: object, *, n_tokens: int | None = None, finished: bool | None = None) -> Completion:
+    """What the model wrote: text, a message, or messages of which the last one of the assistant counts.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(value, list) and is_chat(cast(list[object], value)):
+        messages = cast(list[Mapping[str, object]], value)
+        value = next((message for message in reversed(messages) if message.get("role") == "assistant"), None)
+    if isinstance(value, Mapping):
+        value = text_of_message(cast(Mapping[str, object], value)) or ""
+    if not isinstance(value, str):
+        raise ValueError(f"a completion is text or messages, one of them the assistant's, not {type(value).__name__}")
+    return Completion(value, n_tokens, finished)
+
+
+def _is_object(text: str) -> bool:
+    """Whether a text is a JSON object; a set such as `{1,2}` is none."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _plain(value: Any) -> Any:
+    """Python's own value where NumPy's or torch's was given, as columns of a batch are."""
+    return value.tolist() if hasattr(value, "tolist") else value
