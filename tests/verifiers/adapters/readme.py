@@ -8,7 +8,7 @@ README = Path(__file__).parents[3] / "README.md"
 
 def plugs(trainer: str) -> list[str]:
     """The code in a trainer's row, in order. Raises KeyError where there is no such row."""
-    return [code for code in re.findall(r"`([^`]+)`", rows()[trainer]["how it plugs in"])]
+    return re.findall(r"`([^`]+)`", rows()[trainer]["how it plugs in"])
 
 
 def rows() -> dict[str, dict[str, str]]:
@@ -16,6 +16,5 @@ def rows() -> dict[str, dict[str, str]]:
     text = README.read_text(encoding="utf-8")
     table = text.partition("### In your trainer")[2]
     lines = [line for line in table.partition("\n#")[0].splitlines() if line.startswith("|")]
-    head, _, *body = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-    names = [name.strip(" |") for name in head]
-    return {re.sub(r"\[(.+?)\].*", r"\1", cells[0].strip(" |")): dict(zip(names, cells, strict=True)) for cells in body}
+    names, _, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {re.sub(r"\[(.+?)\].*", r"\1", cells[0]): dict(zip(names, cells, strict=True)) for cells in body}
