@@ -48,7 +48,7 @@ def add_score(commands: Any) -> None:
     judging = score.add_argument_group("judging")
     judging.add_argument(
         "--verifier", metavar="NAME",
-        help="math, code, format, language, or package.module:name for your own (default: math)",
+        help="math, code, format, language, one of `rlvr rewards`, or package.module:name (default: math)",
     )  # fmt: skip
     judging.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", dest="verifier_options",

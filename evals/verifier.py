@@ -1,4 +1,5 @@
-"""The verifier that a command line names: `math`, `code`, `format`, `language`, or anybody's `package.module:name`."""
+"""The verifier that a command line names: `math`, `code`, `format`, `language`, a ready-made reward, or anybody's
+`package.module:name`."""
 
 import importlib
 import inspect
@@ -12,12 +13,15 @@ from functools import partial
 from hashlib import blake2b
 from operator import eq
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..verifiers import equivalent, verify_format, verify_language, verify_math
 from ..verifiers.pool import cores
 from ..verifiers.types import Completion, Problem, Verifier
 from .errors import UsageError
+
+if TYPE_CHECKING:
+    from ..verifiers.rewards import Recipe
 
 Equivalent = Callable[[str, str], bool | None]
 
@@ -60,6 +64,9 @@ def choose_verifier(name: str, options: Sequence[str], workers: int | None = Non
     """
     if name == "code":
         return _choose_code(options, workers)
+    recipe = _recipes().get(name)
+    if recipe is not None:
+        return _choose_recipe(recipe, options, workers)
     built_in = BUILT_IN.get(name)
     before = frozenset(sys.modules)
     function = built_in or _imported(name)
@@ -97,10 +104,37 @@ def _choose_code(options: Sequence[str], workers: int | None) -> Chosen:
     )
 
 
+def _recipes() -> "Mapping[str, Recipe]":
+    from ..verifiers.rewards import RECIPES
+
+    return {recipe.name: recipe for recipe in RECIPES}
+
+
+def _choose_recipe(recipe: "Recipe", options: Sequence[str], workers: int | None) -> Chosen:
+    from ..verifiers.rewards import close_own_sandbox, verify_code_here
+
+    _values(recipe.name, (), options)
+    code = recipe.reads == "tests"
+    if code:  # before the first row is read, not once for each
+        tried = verify_code_here(Problem("options", tests={"inputs": [""], "outputs": [""]}), Completion("```\n0\n```"))
+        if tried.reason == "sandbox_unavailable":
+            raise UsageError(f"--verifier {recipe.name}: {tried.detail}")
+    return Chosen(
+        verifier=recipe,
+        needs_answer=recipe.reads == "answer",
+        votes=eq if code else equivalent,
+        bounded=True,
+        identity={"name": recipe.name, "options": {}},
+        needs_tests=code,
+        threads=None if recipe.reads == "answer" else max(1, cores() if workers is None else workers),
+        close=close_own_sandbox,
+    )
+
+
 def _imported(name: str) -> Callable[..., Any]:
     module_name, colon, attribute = name.partition(":")
     if not colon:
-        known = ", ".join(("math", "code", "format", "language"))
+        known = ", ".join(("math", "code", "format", "language", *_recipes()))
         raise UsageError(f"--verifier {name}: there is no such verifier; one of {known}, or package.module:name")
     here = os.getcwd()  # noqa: PTH109 - an entry of sys.path is text
     if here not in sys.path:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .code import verify_code
 from .compose import weighted
@@ -38,6 +38,8 @@ class Recipe:
     pays: Mapping[str, str] = field(hash=False)
     """What each part pays for, by the part's name in the verdict."""
     source: str
+    reads: Literal["answer", "tests", "either"]
+    """What of a problem decides."""
     needs: str = ""
 
     def __call__(self, problem: Problem, completion: Completion, /) -> Verdict:
@@ -51,6 +53,13 @@ def verify_code_here(problem: Problem, completion: Completion, /) -> Verdict:
     Not judged (`sandbox_unavailable`) where there is no engine, image or client library; the detail says what to do.
     """
     return verify_code(problem, completion, sandbox=_own_sandbox())
+
+
+def close_own_sandbox() -> None:
+    """End the containers that `verify_code_here` started in this process; they also end with it."""
+    sandbox = _sandboxes.pop(os.getpid(), None)
+    if sandbox is not None:
+        sandbox.close()
 
 
 _sandboxes: dict[int, "Sandbox"] = {}
@@ -88,6 +97,7 @@ r1_zero_math = Recipe(
     reward=weighted(correct=(1.0, verify_math), format=(1.0, verify_format)),
     pays={"correct": "1 for the right final answer", "format": _TAGS},
     source=f'{_R1}, "Rule-based rewards"',
+    reads="answer",
 )
 r1_zero_code = Recipe(
     name="r1_zero_code",
@@ -95,6 +105,7 @@ r1_zero_code = Recipe(
     reward=weighted(correct=(1.0, verify_code_here), format=(1.0, verify_format)),
     pays={"correct": f"1 for {_TESTS}", "format": _TAGS},
     source=f'{_R1}, "Rule-based rewards"',
+    reads="tests",
     needs=_SANDBOX,
 )
 r1 = Recipe(
@@ -111,6 +122,7 @@ r1 = Recipe(
         "language": "the share of words of the thought that are English",
     },
     source=f'{_R1}, "Rule-based rewards" and the language consistency reward (arXiv:2501.12948, section 2.3.2)',
+    reads="either",
     needs=f"for problems with tests: {_SANDBOX}",
 )
 RECIPES = (r1_zero_math, r1_zero_code, r1)
