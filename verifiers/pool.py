@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
-from typing import Self, cast
+from typing import Literal, Self, cast
 
 from .process import Child, ChildDied, FrameChannel
 from .types import Completion, Problem, UnusableVerifier, Verdict, Verifier, not_judged
@@ -31,17 +31,26 @@ def score_many(
     *,
     workers: int | None = None,
     timeout_s: float = TIMEOUT_S,
+    executor: Literal["local", "ray"] = "local",
 ) -> Generator[Verdict, None, None]:
     """The verdict of each pair, in order, as soon as it and all before it are there. `pairs` is read as needed.
 
     workers: processes; None for one per core; 0 judges in this process, without a deadline. timeout_s: wall-clock
-    seconds for one item. A pair that the verifier cannot judge gives a verdict too: see this module's docstring.
+    seconds for one item. executor: "ray" has Ray's actors do it, on this machine or on many: see `on_ray`.
+    A pair that the verifier cannot judge gives a verdict too: see this module's docstring.
 
     >>> from rlvr.verifiers import verify_math
     >>> pairs = [(Problem("1", answer="4"), Completion("A: 4")), (Problem("2", answer="4"), Completion("A: 5"))]
     >>> [verdict.score for verdict in score_many(verify_math, pairs, workers=1)]
     [1.0, 0.0]
     """
+    if executor == "ray":
+        from .on_ray import score_on_ray
+
+        yield from score_on_ray(verifier, pairs, workers=workers, timeout_s=timeout_s)
+        return
+    if executor != "local":
+        raise ValueError(f"executor is one of local, ray, not {executor!r}")
     if workers == 0:
         yield from (judge(verifier, problem, completion) for problem, completion in pairs)
         return
