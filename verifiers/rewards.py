@@ -86,8 +86,8 @@ def english_words(problem: Problem, completion: Completion, /) -> Verdict:
     return replace(verdict, score=0.0, status="wrong") if verdict.reason == "no_words" else verdict
 
 
-_R1 = "DeepSeek-R1, doi:10.1038/s41586-025-09422-z, methods"
-_TESTS = "a program that passes every test, in the Docker sandbox"
+_R1 = "DeepSeek-R1, doi:10.1038/s41586-025-09422-z"
+_TESTS = "a program that passes every test"
 _TAGS = "1 for <think>…</think><answer>…</answer>, each tag once and in order, nothing outside"
 _SANDBOX = "Docker and its image: rlvr sandbox build"
 
@@ -96,7 +96,7 @@ r1_zero_math = Recipe(
     says="DeepSeek-R1-Zero on mathematics: accuracy and format, added with equal weights",
     reward=weighted(correct=(1.0, verify_math), format=(1.0, verify_format)),
     pays={"correct": "1 for the right final answer", "format": _TAGS},
-    source=f'{_R1}, "Rule-based rewards"',
+    source=f"{_R1}, methods, rule-based rewards",
     reads="answer",
 )
 r1_zero_code = Recipe(
@@ -104,7 +104,7 @@ r1_zero_code = Recipe(
     says="DeepSeek-R1-Zero on programs: tests and format, added with equal weights",
     reward=weighted(correct=(1.0, verify_code_here), format=(1.0, verify_format)),
     pays={"correct": f"1 for {_TESTS}", "format": _TAGS},
-    source=f'{_R1}, "Rule-based rewards"',
+    source=f"{_R1}, methods, rule-based rewards",
     reads="tests",
     needs=_SANDBOX,
 )
@@ -117,12 +117,12 @@ r1 = Recipe(
         language=(1.0, english_words),
     ),
     pays={
-        "correct": f"1 for the right final answer or, where the problem has tests, {_TESTS}",
+        "correct": f"1 for the right final answer; where the problem has tests, for {_TESTS}",
         "format": "1 for <think>…</think> once, nothing before it, and an answer after it",
         "language": "the share of words of the thought that are English",
     },
-    source=f'{_R1}, "Rule-based rewards" and the language consistency reward (arXiv:2501.12948, section 2.3.2)',
+    source=f"{_R1}, methods, and arXiv:2501.12948, section 2.3.2",
     reads="either",
-    needs=f"for problems with tests: {_SANDBOX}",
+    needs=f"where problems have tests: {_SANDBOX}",
 )
 RECIPES = (r1_zero_math, r1_zero_code, r1)

@@ -70,12 +70,13 @@ class Judging:
             return judge(self.reward, problem, completion)
         if self._pid != os.getpid():
             self._reset()  # a forked copy: the workers belong to its parent
-        pool = self._idle.get()
+        idle = self._idle
+        pool = idle.get()
         try:
             pool = pool or WorkerPool(self.reward, workers=1, timeout_s=self.timeout_s)
             return next(pool.score([(problem, completion)]))
         finally:
-            self._idle.put(pool)
+            idle.put(pool)
 
     def verdicts(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """A verdict for each pair, in order."""
