@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--workers", type=int, metavar="N", help="processes that judge, for a reward that may hang or crash"
     )
     running.add_argument(
-        "--threads", type=int, metavar="N", help="threads that judge, for one that waits, as code does"
+        "--threads", type=int, metavar="N", help="threads that judge, for one that waits as code does"
     )
     running.add_argument(
         "--timeout", type=float, metavar="S", dest="timeout_s", help="seconds for one item in a process"

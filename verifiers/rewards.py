@@ -13,7 +13,7 @@ lists them.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -35,7 +35,7 @@ class Recipe:
     name: str
     says: str
     reward: Verifier
-    pays: Mapping[str, str] = field(hash=False)
+    pays: Mapping[str, str]
     """What each part pays for, by the part's name in the verdict."""
     source: str
     reads: Literal["answer", "tests", "either"]
