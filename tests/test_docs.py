@@ -67,9 +67,10 @@ def parse(words):
     options = cli._parser().parse_args(cli._with_dashes(words))
     if words[0] == "sandbox":
         command._parser().parse_args(options.arguments)
-    modules = {"train": "command", "sft": "sft", "select": "select"}
+    modules = {"train": "trainer.command", "sft": "trainer.sft", "select": "trainer.select"}
+    modules |= {name: f"evals.{name}_command" for name in ("adapter", "audit", "rewards", "serve")}
     if words[0] in modules:
-        importlib.import_module(f"rlvr.trainer.{modules[words[0]]}").parser().parse_args(options.arguments)
+        importlib.import_module(f"rlvr.{modules[words[0]]}").parser().parse_args(options.arguments)
 parse"""
 
 
@@ -81,7 +82,7 @@ def test_commands_in_the_readme_parse() -> None:
     ]
     assert len(commands) >= 5
     for command in commands:
-        words = [word for word in shlex.split(command)[1:] if word != "|"]
+        words = [word for word in shlex.split(command.partition(" > ")[0])[1:] if word != "|"]
         done = subprocess.run(
             [sys.executable, "-c", f"{PARSE}({words!r})"],
             capture_output=True, text=True, check=False,
