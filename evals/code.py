@@ -16,21 +16,16 @@ OF_LIMITS = tuple(field.name for field in fields(Limits))
 OPTIONS = (*OF_VERIFIER, *OF_SANDBOX, *OF_LIMITS)
 
 
-def open_code(options: Mapping[str, Any], workers: int) -> tuple[Verifier, Callable[[], None]]:
-    """The verifier over a Docker sandbox with so many workers, and what ends the sandbox.
+def make_code(options: Mapping[str, Any], workers: int) -> tuple[Verifier, Callable[[], None], Callable[[], None]]:
+    """The verifier over a Docker sandbox with so many workers, what tries it, and what ends the sandbox.
 
-    Raises UsageError for an option that is wrong, and when the engine, the image or the language is missing: before
-    the first row is read, not once for each.
+    To be tried before the first row is read, not once for each: raises UsageError when the engine, the image or the
+    language is missing. Raises UsageError for an option that is wrong.
     """
     limits = _limits(options)
     sandbox = _sandbox({name: options[name] for name in OF_SANDBOX if name in options}, limits, workers)
     verifier = cast(Verifier, partial(verify_code, sandbox=sandbox, **_named(options, OF_VERIFIER)))
-    try:
-        _try(verifier, sandbox, options.get("language", "python"))
-    except BaseException:  # Ctrl-C too: no container may be left behind
-        sandbox.close()
-        raise
-    return verifier, sandbox.close
+    return verifier, partial(_try, verifier, sandbox, options.get("language", "python")), sandbox.close
 
 
 def _named(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -66,4 +61,8 @@ def _try(verifier: Verifier, sandbox: Sandbox, language: str) -> None:
         with sandbox.open(Program("", language)):
             pass
     except (ValueError, SandboxUnavailable) as error:
+        sandbox.close()
         raise UsageError(f"--verifier code: {error}") from None
+    except BaseException:  # Ctrl-C too: no container may be left behind
+        sandbox.close()
+        raise

@@ -1,23 +1,24 @@
 """`rlvr score`: completions that somebody already has, judged row by row in one pass."""
 
 import time
-from array import array
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from ..verifiers.pool import TIMEOUT_S, cores, score_many
 from ..verifiers.threads import score_threads
 from ..verifiers.types import Completion, Problem, Verdict
-from .columns import RowReader, Sample
-from .errors import BadRow, UsageError
-from .files import Line, Row, Source, dump_line
+from .columns import Sample
+from .errors import UsageError
+from .files import Row, Source, dump_line
 from .output import WRITTEN, ScoredFile
+from .score_input import ScoreInput
+from .scored_folder import ScoredFolder
 from .summary import Summary, summarise
 from .tally import Tally
 from .verifier import Chosen, choose_verifier
@@ -33,11 +34,15 @@ class ScoreOptions:
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
     """Column overrides: "completion", "answer", "id", "prompt", "tests", "weight"."""
     out: Path | None = None
+    out_is_folder: bool = False
+    """One scored file in `out` for each input."""
     with_text: bool = True
     report: Path | None = None
     report_samples: int | None = None
     workers: int | None = None
     timeout_s: float = TIMEOUT_S
+    executor: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
     skip_bad_rows: bool = False
 
 
@@ -58,17 +63,17 @@ def score(options: ScoreOptions, progress: Progress) -> Summary:
     scored and written, unless `skip_bad_rows`.
     """
     start = time.monotonic()
-    chosen = choose_verifier(options.verifier, options.verifier_options, options.workers)
+    here = options.executor == "local"
+    chosen = choose_verifier(options.verifier, options.verifier_options, options.workers, here=here)
     with ExitStack() as stack:
         stack.callback(chosen.close)
         tally = Tally()
-        reader = _Input(options, chosen, tally, progress)
-        out = None
-        if options.out is not None:
-            scored = ScoredFile(options.out, _identity(options, chosen, reader), with_text=options.with_text)
-            out = stack.enter_context(closing(scored))
-        run = _Run(options, reader, tally, progress, out)
-        run.go(chosen)
+        reader = ScoreInput(
+            options.files, options.fields, chosen, tally, progress.say, skip_bad_rows=options.skip_bad_rows
+        )
+        run = stack.enter_context(closing(_Run(options, chosen, reader, tally, progress)))
+        stack.enter_context(_executor(options))
+        run.go()
     if reader.error is not None:
         raise reader.error
     if not len(tally):
@@ -91,148 +96,109 @@ def score(options: ScoreOptions, progress: Progress) -> Summary:
     return summary
 
 
-class _Input:
-    """The samples of all files in order, and what was noticed on the way."""
+class _Scored(NamedTuple):
+    """A sample, the verdict that an earlier run gave it, and the file that it is written to."""
 
-    def __init__(self, options: ScoreOptions, chosen: Chosen, tally: Tally, progress: Progress) -> None:
-        if len(options.files) > 1 and "-" in options.files:
-            raise UsageError("standard input (-) cannot be combined with files")
-        self._options = options
-        self._chosen = chosen
-        self._progress = progress
-        self._tally = tally
-        self.sources = [Source(path) for path in options.files]
-        self.columns: list[dict[str, str]] = []
-        self.bad_rows = 0
-        self.error: UsageError | None = None
-        self.bytes_done = 0
-        self._golds = array("q")  # by problem number
-
-    def described(self) -> list[dict[str, Any]]:
-        """The files with the columns that were used."""
-        columns = [*self.columns, *[{}] * (len(self.sources) - len(self.columns))]
-        return [{"name": s.name, "columns": picks} for s, picks in zip(self.sources, columns, strict=True)]
-
-    def skipped_note(self) -> str:
-        return f" ({self.bad_rows} bad rows were skipped)" if self.bad_rows else ""
-
-    def samples(self) -> Iterator[Sample]:
-        """Ends early at a row that cannot be read; `error` then holds it, for after what came before was judged."""
-        before = 0
-        for place, source in enumerate(self.sources):
-            reader = RowReader(
-                source.name,
-                self._options.fields,
-                needs_answer=self._chosen.needs_answer,
-                needs_tests=self._chosen.needs_tests,
-            )
-            for line in self._lines(source):
-                self.bytes_done = before + line.offset
-                try:
-                    if isinstance(line.row, BadRow):
-                        raise line.row
-                    samples = list(reader.samples(line.row, line.number))
-                    self._check_gold(samples[0])
-                except BadRow as error:
-                    if not self._options.skip_bad_rows:
-                        self.error = error
-                        return
-                    self.bad_rows += 1
-                    self._progress.say(f"skipped {error}")
-                    continue
-                if len(self.columns) <= place:
-                    self._say_columns(place, reader)
-                yield from samples
-            if self.error is not None:
-                return
-            if len(self.columns) <= place:
-                self._progress.say(f"{source.name}: no rows to score")
-            before += source.bytes_total or 0
-
-    def _lines(self, source: Source) -> Iterator[Line]:
-        try:
-            yield from source.lines()
-        except UsageError as error:  # the file itself is broken; what came before is judged first
-            self.error = error
-
-    def _say_columns(self, place: int, reader: RowReader) -> None:
-        picks = {role: name for role, name in (reader.picks or {}).items() if name is not None}
-        if not self.columns or picks != self.columns[-1]:
-            self._progress.say(f"{reader.name}: " + ", ".join(f"{role} = {name}" for role, name in picks.items()))
-        self.columns += [{}] * (place - len(self.columns)) + [picks]  # a file before this one may hold no row
-
-    def _check_gold(self, sample: Sample) -> None:
-        """Two problems must not share an id: their samples would be counted together."""
-        problem = sample.problem
-        gold = hash((problem.answer, problem.prompt, repr(problem.tests) if self._chosen.needs_tests else None))
-        number = self._tally.number(problem.id)
-        if number == len(self._golds):
-            self._golds.append(gold)
-        elif self._golds[number] != gold:
-            raise BadRow(
-                sample.name,
-                sample.line,
-                f"problem id {problem.id!r} stood for another problem or gold answer before; --id-field picks a column "
-                "that tells problems apart (the prompt's will do)",
-            )
+    sample: Sample
+    verdict: Verdict | None
+    out: ScoredFile | None
 
 
 class _Run:
-    """One pass: verdicts are taken from the earlier run's file first, then from the verifier."""
+    """One pass: verdicts are taken from the earlier run's files first, then from the verifier."""
 
     def __init__(
-        self, options: ScoreOptions, reader: _Input, tally: Tally, progress: Progress, out: ScoredFile | None
+        self, options: ScoreOptions, chosen: Chosen, reader: ScoreInput, tally: Tally, progress: Progress
     ) -> None:
         from .selection import Selection
 
         self.tally = tally
         self.selection = Selection(options.report_samples) if options.report is not None else None
         self._options = options
+        self._chosen = chosen
         self._reader = reader
         self._progress = progress
-        self._out = out
+        self._open: deque[ScoredFile] = deque()
+        self._folder: ScoredFolder | None = None
+        if options.out is None:
+            return
+        if options.out_is_folder:
 
-    def go(self, chosen: Chosen) -> None:
-        samples = self._reader.samples()
-        done = self._take_earlier(samples)
-        if done:
-            self._progress.say(f"continuing {self._options.out}: {done:,} samples are there already")
-        pending: deque[Sample] = deque()
+            def run(source: Source) -> Row:
+                return _identity(options, chosen, [source])
+
+            self._folder = ScoredFolder(options.out, reader.sources, run, with_text=options.with_text)
+        else:
+            run_of_all = _identity(options, chosen, reader.sources)
+            self._open.append(ScoredFile(options.out, run_of_all, with_text=options.with_text))
+
+    def close(self) -> None:
+        """Close what is written to."""
+        while self._open:
+            self._open.popleft().close()
+
+    def go(self) -> None:
+        for judged, group in groupby(self._rows(), key=lambda row: row.verdict is not None):
+            if judged:
+                done = sum(self._record(row.sample, row.verdict, row.out, write=False) for row in group if row.verdict)
+                self._progress.say(f"continuing {self._options.out}: {done:,} samples are there already")
+            else:
+                self._judge(group)
+
+    def _judge(self, rows: Iterator[_Scored]) -> None:
+        pending: deque[_Scored] = deque()
 
         def pairs() -> Iterator[tuple[Problem, Completion]]:
-            for sample in samples:
-                pending.append(sample)
-                yield sample.problem, sample.completion
+            for row in rows:
+                pending.append(row)
+                yield row.sample.problem, row.sample.completion
 
-        with closing(self._judged(chosen, pairs())) as verdicts:
+        with closing(self._verdicts(pairs())) as verdicts:
             for verdict in verdicts:
-                self._record(pending.popleft(), verdict, write=True)
+                row = pending.popleft()
+                self._record(row.sample, verdict, row.out, write=True)
 
-    def _judged(self, chosen: Chosen, pairs: Iterator[tuple[Problem, Completion]]) -> Generator[Verdict, None, None]:
+    def _verdicts(self, pairs: Iterator[tuple[Problem, Completion]]) -> Generator[Verdict, None, None]:
+        chosen, options = self._chosen, self._options
+        if options.executor == "ray":
+            from ..verifiers.on_ray import score_on_ray
+
+            return score_on_ray(
+                chosen.verifier, pairs, workers=options.workers, timeout_s=options.timeout_s, bounded=chosen.bounded,
+                threads=chosen.threads is not None, start=chosen.start, say=self._progress.say,
+            )  # fmt: skip
         if chosen.threads is not None:
             return score_threads(chosen.verifier, pairs, workers=chosen.threads)
-        workers = self._options.workers
+        workers = options.workers
         if workers is None:
             workers = 0 if chosen.bounded else cores()
-        return score_many(chosen.verifier, pairs, workers=workers, timeout_s=self._options.timeout_s)
+        return score_many(chosen.verifier, pairs, workers=workers, timeout_s=options.timeout_s)
 
-    def _take_earlier(self, samples: Iterator[Sample]) -> int:
-        """What an earlier run wrote, checked against the input sample by sample."""
-        if self._out is None:
-            return 0
-        number = 0
-        for row, verdict in self._out.earlier():
-            number += 1
-            sample = next(samples, None)
-            if sample is None or not _same_sample(row, sample):
-                raise UsageError(
-                    f"{self._options.out}:{number}: holds problem {row.get('id')!r}, which is not what the input has "
-                    "there; the input changed: choose another --out"
-                )
-            self._record(sample, verdict, write=False)
-        return number
+    def _rows(self) -> Iterator[_Scored]:
+        """Every sample; what an earlier run wrote is checked against the input sample by sample."""
+        for out, samples in self._parts():
+            for number, (row, verdict) in enumerate(out.earlier() if out is not None else (), 1):
+                sample = next(samples, None)
+                if sample is None or not _same_sample(row, sample):
+                    assert out is not None
+                    raise UsageError(
+                        f"{out.path}:{number}: holds problem {row.get('id')!r}, which is not what the input has there; "
+                        "the input changed: choose another --out"
+                    )
+                yield _Scored(sample, verdict, out)
+            for sample in samples:
+                yield _Scored(sample, None, out)
 
-    def _record(self, sample: Sample, verdict: Verdict, *, write: bool) -> None:
+    def _parts(self) -> Iterator[tuple[ScoredFile | None, Iterator[Sample]]]:
+        """What is written to one file, with that file."""
+        if self._folder is None:
+            yield self._open[0] if self._open else None, chain.from_iterable(self._reader.parts())
+            return
+        for place, samples in enumerate(self._reader.parts()):
+            self._open.append(self._folder.open(place))
+            yield self._open[-1], samples
+
+    def _record(self, sample: Sample, verdict: Verdict, out: ScoredFile | None, *, write: bool) -> int:
         problem = sample.problem
         count = self.tally.samples_of[self.tally.number(problem.id)]
         index = count if sample.number is None else sample.number
@@ -241,11 +207,30 @@ class _Run:
             problem.id, verdict, len(completion.text),
             number=index, finished=completion.finished, weight=sample.weight,
         )  # fmt: skip
-        if write and self._out is not None:
-            self._out.write(sample, index, verdict)
+        while out is not None and self._open[0] is not out:  # rows come in order: the files before are complete
+            self._open.popleft().close()
+        if write and out is not None:
+            out.write(sample, index, verdict)
         if self.selection is not None:
             _select(self.selection, sample, index, verdict)
         self._progress.read(self._reader.bytes_done, len(self.tally))
+        return 1
+
+
+@contextmanager
+def _executor(options: ScoreOptions) -> Generator[None]:
+    """What must be there while it judges."""
+    with ExitStack() as stack:
+        if options.executor == "ray":
+            if options.workers == 0:
+                raise UsageError("--workers 0 judges in this process, not on Ray")
+            from ..verifiers.on_ray import connected
+
+            try:
+                stack.enter_context(connected(options.ray_address, workers=options.workers))
+            except (ImportError, ConnectionError) as error:
+                raise UsageError(f"--executor ray: {error}") from None
+        yield
 
 
 def _same_sample(row: Row, sample: Sample) -> bool:
@@ -286,12 +271,12 @@ def _spelled(options: ScoreOptions) -> str:
     return " ".join(chain([options.verifier], options.verifier_options))
 
 
-def _identity(options: ScoreOptions, chosen: Chosen, reader: _Input) -> dict[str, Any]:
+def _identity(options: ScoreOptions, chosen: Chosen, sources: Sequence[Source]) -> dict[str, Any]:
     """What must be the same for a run to continue another."""
     return {
         "rlvr": version("rlvr"),
         "verifier": dict(chosen.identity),
-        "inputs": [source.fingerprint() for source in reader.sources],
+        "inputs": [source.fingerprint() for source in sources],
         "fields": dict(options.fields),
         "with_text": options.with_text,
         "skip_bad_rows": options.skip_bad_rows,

@@ -39,6 +39,7 @@ def add_score(commands: Any) -> None:
               rlvr score seed0.jsonl seed1.jsonl --id-field problem
               rlvr score code.jsonl --verifier code --workers 8 --option cpu_s=2
               rlvr score mixed.jsonl --verifier my_package.rewards:reward
+              rlvr score huge/*.jsonl.gz --executor ray --out scored/
               rlvr score runs/aime24-DeepSeek-R1-1a2b3c
 
             A run with --out that was stopped continues when the same command is given again.
@@ -61,6 +62,15 @@ def add_score(commands: Any) -> None:
         "worker of its own; one per core for yours); for code, programs that run at a time (default: one per core)",
     )  # fmt: skip
     judging.add_argument(
+        "--executor", choices=("local", "ray"), default="local",
+        help="where it judges: this machine, or Ray, on this machine or many (default: local); on Ray --workers is for "
+        "all machines together (default: one per processor)",
+    )  # fmt: skip
+    judging.add_argument(
+        "--ray-address", metavar="ADDRESS",
+        help="the Ray cluster: auto, host:port or ray://… (default: RAY_ADDRESS, else one started here for this run)",
+    )  # fmt: skip
+    judging.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="S", dest="timeout_s",
         help="seconds for one sample, with --workers 1 or more; what hangs is killed, tried once more alone, and then "
         "has status timeout (default: 60)",
@@ -71,8 +81,10 @@ def add_score(commands: Any) -> None:
     columns.add_argument("--skip-bad-rows", action="store_true", help="go on past bad rows, and count them")
     output = score.add_argument_group("output")
     output.add_argument(
-        "--out", type=Path, metavar="FILE", help="write each sample with its verdict; continues a stopped run"
-    )
+        "--out", metavar="FILE|DIR/",
+        help="write each sample with its verdict, to one file or to one for each input in a folder (named with a slash "
+        "at its end, or there already); continues a stopped run",
+    )  # fmt: skip
     output.add_argument("--no-text", action="store_true", help="leave the input's own columns out of --out")
     output.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page with plots and the samples")
     output.add_argument(
@@ -98,12 +110,15 @@ def score_files(options: argparse.Namespace) -> int:
         verifier=options.verifier,
         verifier_options=options.verifier_options,
         fields={role: column for role, column in fields.items() if column is not None},
-        out=options.out,
+        out=None if options.out is None else Path(options.out),
+        out_is_folder=options.out is not None and (options.out.endswith("/") or Path(options.out).is_dir()),
         with_text=not options.no_text,
         report=options.report,
         report_samples=options.report_samples,
         workers=options.workers,
         timeout_s=options.timeout_s,
+        executor=options.executor,
+        ray_address=options.ray_address,
         skip_bad_rows=options.skip_bad_rows,
     )
     with Terminal(bytes_of(options.files), quiet=options.quiet) as terminal:

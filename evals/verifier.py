@@ -52,16 +52,26 @@ class Chosen:
     needs_tests: bool = False
     threads: int | None = None
     """How many threads judge, for a verifier that waits for others to do the work."""
+    start: Callable[[], None] = _nothing
+    """Tries what the verifier needs, in the process that will judge. Raises UsageError."""
     close: Callable[[], None] = _nothing
     """Ends what the verifier holds."""
 
 
-def choose_verifier(name: str, options: Sequence[str], workers: int | None = None) -> Chosen:
+def choose_verifier(name: str, options: Sequence[str], workers: int | None = None, *, here: bool = True) -> Chosen:
     """The verifier called `name` with `options` ("key=value", the value JSON or text) bound.
 
-    workers: how many the verifier `code` has in its sandbox; None for one per core. `close` the chosen one at the end.
+    workers: how many the verifier `code` has in its sandbox; None for one per core. here: it will judge in this
+    process, so it is started now. `close` the chosen one at the end.
     Raises UsageError when there is no such verifier or option.
     """
+    chosen = _choose(name, options, workers)
+    if here:
+        chosen.start()
+    return chosen
+
+
+def _choose(name: str, options: Sequence[str], workers: int | None) -> Chosen:
     if name == "code":
         return _choose_code(options, workers)
     recipe = _recipes().get(name)
@@ -87,11 +97,11 @@ def choose_verifier(name: str, options: Sequence[str], workers: int | None = Non
 
 
 def _choose_code(options: Sequence[str], workers: int | None) -> Chosen:
-    from .code import OPTIONS, open_code
+    from .code import OPTIONS, make_code
 
     values = _values("code", OPTIONS, options)
     threads = max(1, cores() if workers is None else workers)
-    verifier, close = open_code(values, threads)
+    verifier, start, close = make_code(values, threads)
     return Chosen(
         verifier=verifier,
         needs_answer=False,
@@ -100,6 +110,7 @@ def _choose_code(options: Sequence[str], workers: int | None) -> Chosen:
         identity={"name": "code", "options": values},
         needs_tests=True,
         threads=threads,
+        start=start,
         close=close,
     )
 
@@ -111,14 +122,10 @@ def _recipes() -> "Mapping[str, Recipe]":
 
 
 def _choose_recipe(recipe: "Recipe", options: Sequence[str], workers: int | None) -> Chosen:
-    from ..verifiers.rewards import close_own_sandbox, verify_code_here
+    from ..verifiers.rewards import close_own_sandbox
 
     _values(recipe.name, (), options)
     code = recipe.reads == "tests"
-    if code:  # before the first row is read, not once for each
-        tried = verify_code_here(Problem("options", tests={"inputs": [""], "outputs": [""]}), Completion("```\n0\n```"))
-        if tried.reason == "sandbox_unavailable":
-            raise UsageError(f"--verifier {recipe.name}: {tried.detail}")
     return Chosen(
         verifier=recipe,
         needs_answer=recipe.reads == "answer",
@@ -127,8 +134,18 @@ def _choose_recipe(recipe: "Recipe", options: Sequence[str], workers: int | None
         identity={"name": recipe.name, "options": {}},
         needs_tests=code,
         threads=None if recipe.reads == "answer" else max(1, cores() if workers is None else workers),
+        start=partial(_try_code, recipe.name) if code else _nothing,
         close=close_own_sandbox,
     )
+
+
+def _try_code(name: str) -> None:
+    """Before the first row is read, not once for each. Raises UsageError without a sandbox."""
+    from ..verifiers.rewards import verify_code_here
+
+    tried = verify_code_here(Problem("options", tests={"inputs": [""], "outputs": [""]}), Completion("```\n0\n```"))
+    if tried.reason == "sandbox_unavailable":
+        raise UsageError(f"--verifier {name}: {tried.detail}")
 
 
 def _imported(name: str) -> Callable[..., Any]:

@@ -105,7 +105,8 @@ def score_on_ray(
             yield from _Run(ray, iter(pairs), actors, code, say).verdicts()
         finally:
             for actor in actors:
-                ray.kill(actor.handle)
+                if actor.ready:  # the others end when nobody holds them any more, and Ray says nothing of it
+                    ray.kill(actor.handle)
 
 
 @dataclass(frozen=True, slots=True)
