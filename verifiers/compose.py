@@ -59,7 +59,7 @@ def any_of(**parts: Verifier) -> "AnyOf":
 def by_source(routes: Mapping[str, Verifier], *, default: Verifier | None = None) -> "BySource":
     """The verifier that `routes` names for `problem.source`, else `default`.
 
-    The verdict is the chosen verifier's own, with one part named after the source.
+    The verdict is the chosen verifier's own, with one part named after the source, or `default`.
     Raises ValueError on a problem whose source has no route when there is no default.
     """
     return BySource(tuple(routes.items()), default)
@@ -126,12 +126,12 @@ class BySource:
     default: Verifier | None = None
 
     def __call__(self, problem: Problem, completion: Completion) -> Verdict:
-        verifier = next((v for source, v in self.routes if source == problem.source), self.default)
+        name, verifier = next((r for r in self.routes if r[0] == problem.source), ("default", self.default))
         if verifier is None:
             known = ", ".join(source for source, _ in self.routes)
             raise ValueError(f"problem {problem.id}: no route for source {problem.source!r} (there are {known})")
         v = verifier(problem, completion)
-        return Verdict(v.score, v.status, v.reason, v.extracted, {problem.source or "default": v}, v.detail)
+        return Verdict(v.score, v.status, v.reason, v.extracted, {name: v}, v.detail)
 
 
 def _whole(score: float | None, parts: Parts, *, decisive: Verdict | None) -> Verdict:

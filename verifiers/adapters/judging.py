@@ -14,6 +14,8 @@ from ..threads import score_threads
 from ..types import Completion, Problem, Verdict, Verifier
 
 Pair = tuple[Problem, Completion]
+ABOUT_ALL = ("score", "acc", "judged")
+"""What trainers log of the whole reward, beside its parts: see `Judging.numbers`."""
 
 
 class NotJudged(RuntimeError):
@@ -29,7 +31,7 @@ class Judging:
     takes only numbers; None raises NotJudged, which names the problem and what to do. TRL takes None, and gets it.
 
     Thread-safe. A pickled or forked copy starts worker processes of its own when it is first used.
-    Raises ValueError for a negative count, or `unjudged` that is not finite.
+    Raises ValueError for a negative count, `unjudged` that is not finite, or a part named as one of `ABOUT_ALL`.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Judging:
         self.timeout_s, self.unjudged = timeout_s, unjudged
         self.parts = part_names(reward)
         """The names of its parts, known without judging; none for a function that composes by itself."""
+        if taken := [name for name in self.parts if name in ABOUT_ALL]:
+            raise ValueError(f"a part is called {taken[0]}, as trainers log the whole: call it something else")
         self._reset()
 
     def _reset(self) -> None:

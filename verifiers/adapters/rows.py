@@ -37,12 +37,11 @@ def problem_of(
 
 def answer_text(gold: object) -> str | None:
     """A gold answer as text: text, a number, or a list that holds one of them; None for anything else."""
-    if isinstance(gold, list):
-        items = cast(list[object], gold)
-        gold = items[0] if len(items) == 1 else None
-    if isinstance(gold, int | float) and not isinstance(gold, bool) and isfinite(gold):
-        return repr(gold)
-    return gold if isinstance(gold, str) else None
+    items = cast(list[object], gold) if isinstance(gold, list) else [gold]
+    value = items[0] if len(items) == 1 else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return repr(value)
+    return value if isinstance(value, str) else None
 
 
 def completion_of(value: object, *, n_tokens: int | None = None, finished: bool | None = None) -> Completion:

@@ -5,7 +5,7 @@ Read: trl 1.16.0, `GRPOTrainer._calculate_rewards`. Run: the same, three steps o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..types import Verdict, Verifier
 from .judging import Judging, Pair, judging, leaves
@@ -19,9 +19,9 @@ def as_trl(reward: Verifier | Judging, *, name: str = "rlvr", asynchronous: bool
     """A reward function of TRL. What could not be judged is None there, which TRL leaves out of its group.
 
     The gold, the tests, the id and the source are columns of the data set, found by their usual names (`solution` too).
-    name: what TRL logs it as (`rewards/rlvr/mean`); the mean of each part is logged as `rlvr/<part>`, and reason and
-    answer stand beside each completion in TRL's table. asynchronous: a coroutine function, which TRL runs beside
-    others.
+    name: what TRL logs it as (`rewards/rlvr/mean`); beside it stand `rlvr/judged`, `rlvr/acc` (of those judged) and
+    the mean of each part, `rlvr/<part>`; reason and answer stand beside each completion in TRL's table.
+    asynchronous: a coroutine function, which TRL runs beside others.
     """
     return (AsyncTrlReward if asynchronous else TrlReward)(judging(reward), name)
 
@@ -84,7 +84,7 @@ class AsyncTrlReward(TrlReward):
 def _pairs(
     prompts: Sequence[Any], completions: Sequence[Any], ids: Sequence[Sequence[int]] | None, columns: dict[str, Any]
 ) -> list[Pair]:
-    lists = {name: values for name, values in columns.items() if isinstance(values, list)}  # not trainer_state
+    lists = {name: cast(list[Any], values) for name, values in columns.items() if isinstance(values, list)}
     rows = [{name: values[i] for name, values in lists.items()} for i in range(len(completions))]
     lengths = [len(each) for each in ids] if ids is not None else [None] * len(completions)
     return [
@@ -94,13 +94,12 @@ def _pairs(
 
 
 def _means(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """`judged` and `correct` as shares, and the mean of each part over the verdicts that hold it with a score."""
-    scores: dict[str, list[float]] = {
-        "judged": [float(verdict.score is not None) for verdict in verdicts],
-        "correct": [float(verdict.status == "correct") for verdict in verdicts],
-    }
+    """`judged` and `acc` as shares, and the mean of each part over the verdicts that hold it with a score."""
+    scores: dict[str, list[float]] = {}
     for verdict in verdicts:
         for name, part in leaves(verdict):
             if part.score is not None:
                 scores.setdefault(name, []).append(part.score)
+    scores["judged"] = [float(verdict.score is not None) for verdict in verdicts]
+    scores["acc"] = [float(verdict.status == "correct") for verdict in verdicts if verdict.score is not None]
     return {name: sum(each) / len(each) for name, each in scores.items() if each}
