@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..verifiers.math.explain import Explanation, Side
-from .files import Row
+from ..verifiers.rows import explanation_row as explanation_row
 
 SHOWN = 600
 """Characters of one text that the terminal shows; `--json` has all of them."""
@@ -21,22 +21,6 @@ def exit_code(why: Explanation) -> int:
     if why.verdict.score is None:
         return 2
     return 0 if why.verdict.status == "correct" else 1
-
-
-def explanation_row(gold: str, text: str, why: Explanation) -> Row:
-    """The explanation as one JSON object."""
-    verdict = why.verdict
-    return {
-        "score": verdict.score,
-        "status": verdict.status,
-        "reason": verdict.reason,
-        "sentence": why.sentence,
-        "rung": why.rung,
-        "detail": verdict.detail,
-        "given": {"gold": gold, "answer": text, "is_a": why.found},
-        "gold": _side_row(why.gold),
-        "answer": _side_row(why.answer),
-    }
 
 
 def print_explanation(gold: str, text: str, why: Explanation) -> None:
@@ -91,16 +75,3 @@ def _cut(text: str) -> str:
     """Printable, and not too long: control characters of a model's text must not reach the terminal."""
     text = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text[: SHOWN + 1])
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
-
-
-def _side_row(side: Side | None) -> Row | None:
-    if side is None:
-        return None
-    return {
-        "text": side.text,
-        "normalised": side.normalised,
-        "kind": side.kind,
-        "read_as": side.infix,
-        "unreadable": side.unreadable,
-        "tree": list(side.outline),
-    }

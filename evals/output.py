@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from ..verifiers.rows import verdict_row
 from ..verifiers.types import Status, Verdict
 from .columns import Sample
 from .errors import UsageError
@@ -124,18 +125,6 @@ def out_row(sample: Sample, index: int, verdict: Verdict, *, with_text: bool) ->
                     kept = f"input_{kept}"
                 row[kept] = value
     return {**row, "id": sample.problem.id, "sample": index, **verdict_row(verdict)}
-
-
-def verdict_row(verdict: Verdict) -> Row:
-    """A verdict as JSON; `detail` only where there is one."""
-    row: Row = {
-        "score": verdict.score,
-        "status": verdict.status,
-        "reason": verdict.reason,
-        "extracted": verdict.extracted,
-        "parts": {name: verdict_row(part) for name, part in verdict.parts.items()},
-    }
-    return row if verdict.detail is None else {**row, "detail": verdict.detail}
 
 
 def read_verdict(row: Row) -> Verdict:

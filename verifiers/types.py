@@ -38,6 +38,7 @@ REASONS: Mapping[str, str] = {
     "verifier_raised": "the verifier raised an exception",
     "verifier_crashed": "the verifier's process died",
     "malformed_problem": "the problem lacks what the verifier needs",
+    "overloaded": "the service had no time for it before the request's deadline",
     # code
     "all_tests_passed": "the program passes every test",
     "wrong_output": "the program gives something else than a test expects",

@@ -1,0 +1,121 @@
+"""OpenRLHF's and slime's remote rewards: their requests as pairs to judge, verdicts as the answers that they take.
+
+Read: OpenRLHF, `openrlhf/utils/agent.py` (SingleTurnAgentExecutor) at commit 04655bc, its trainer's use of the answer
+in `samples_generator.py` at 03912e4 and `experience.py` at 12bb036; slime, `slime/rollout/rm_hub/__init__.py`
+(remote_rm) at commit 0b420f1, version 0.4.0. Neither protocol can say "not judged": such a request fails, or the item
+is paid what the service was told to pay.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ..adapters.judging import leaves
+from ..adapters.rows import problem_of
+from ..rows import Row, verdict_row
+from ..types import Completion, Problem, Verdict
+from .models import BadRequest, OpenRlhfRequest, SlimeRequest
+
+_LEAD = 64  # characters of special tokens that may stand before the prompt
+_OVERLAP = 32  # characters of a prompt that was cut from the left which must be there to know it again
+# The marks with which chat models end a turn, and sentencepiece models a text.
+_MARK = re.compile(r"(?:<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</s>|<eos>|<end_of_turn>)\Z")
+_TAIL = 48
+
+
+class NotPayable(Exception):
+    """An item has no score, and the protocol no word for that. The message names the item and the reason."""
+
+
+def openrlhf_pairs(request: OpenRlhfRequest) -> list[tuple[Problem, Completion]]:
+    """What is judged is what follows the prompt. Raises BadRequest for lists of different lengths, and for a query that
+    does not begin with its prompt: the prompt's own text must not be taken for the model's."""
+    counts = len(request.query), len(request.prompts), len(request.labels)
+    if len(set(counts)) != 1:
+        raise BadRequest(
+            "query, prompts and labels: are {}, {} and {} long; they must be of one length".format(*counts)
+        )
+    return [
+        (problem_of({}, index, gold=label, prompt=prompt), finished(response_of(query, prompt, f"query[{index}]")))
+        for index, (query, prompt, label) in enumerate(zip(request.query, request.prompts, request.labels, strict=True))
+    ]
+
+
+def openrlhf_reply(verdicts: Sequence[Verdict], parts: Iterable[str], unjudged: float | None) -> Row:
+    """Rewards, scores and logs. The names in `extra_logs` are always the same: OpenRLHF fails on a batch where they
+    differ. Raises NotPayable."""
+    named = [dict(leaves(verdict)) for verdict in verdicts]
+    return {
+        "rewards": [pay(verdict, unjudged, f"query[{index}]") for index, verdict in enumerate(verdicts)],
+        "scores": [_accuracy(verdict) for verdict in verdicts],
+        "extra_logs": {
+            "acc": [_accuracy(verdict) for verdict in verdicts],
+            "judged": [float(verdict.score is not None) for verdict in verdicts],
+            **{name: [_score(each.get(name)) for each in named] for name in parts},
+        },
+    }
+
+
+def slime_pair(request: SlimeRequest) -> tuple[Problem, Completion]:
+    """One sample."""
+    prompt = request.prompt
+    if isinstance(prompt, list):
+        return problem_of({}, gold=request.label, prompt=[m.model_dump() for m in prompt]), finished(request.response)
+    return problem_of({}, gold=request.label, prompt=prompt), finished(request.response)
+
+
+def slime_reply(verdict: Verdict, unjudged: float | None, *, as_row: bool) -> float | Row:
+    """The number that slime takes by itself, or the row of which `--reward-key score` takes the score."""
+    score = pay(verdict, unjudged, "response")
+    return {**verdict_row(verdict), "score": score} if as_row else score
+
+
+def pay(verdict: Verdict, unjudged: float | None, item: str) -> float:
+    """The score, else what is paid for what was not judged. Raises NotPayable where nothing is."""
+    if verdict.score is not None:
+        return verdict.score
+    if unjudged is not None:
+        return unjudged
+    why = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
+    raise NotPayable(
+        f"{item} could not be judged ({why}), and this protocol takes only numbers; "
+        "`rlvr serve --unjudged NUMBER` pays a number for such items"
+    )
+
+
+def response_of(query: str, prompt: str, item: str) -> str:
+    """What follows the prompt in a query: behind special tokens, or when the prompt was cut from the left.
+
+    >>> response_of("<s>Two and two? Four.", "Two and two?", "query[0]")
+    ' Four.'
+    """
+    head, found, response = query.partition(prompt)
+    if found and len(head) <= _LEAD:
+        return response
+    begin = query[:_OVERLAP]
+    at = prompt.find(begin) if len(begin) == _OVERLAP else -1
+    while at >= 0:
+        if query.startswith(prompt[at:]):
+            return query[len(prompt) - at :]
+        at = prompt.find(begin, at + 1)
+    raise BadRequest(f"{item}: does not begin with its prompt, so that what the model wrote cannot be told from it")
+
+
+def finished(text: str) -> Completion:
+    """A completion without the marks that end it; one that has them was finished, of another nobody knows.
+
+    >>> finished("It is 4.<|im_end|></s>")
+    Completion(text='It is 4.', n_tokens=None, finished=True)
+    """
+    end = len(text)
+    while (mark := _MARK.search(text[max(0, end - _TAIL) : end])) is not None:
+        end -= len(mark[0])
+    return Completion(text) if end == len(text) else Completion(text[:end], finished=True)
+
+
+def _accuracy(verdict: Verdict) -> float:
+    return float(verdict.status == "correct" and verdict.score is not None)
+
+
+def _score(verdict: Verdict | None) -> float:
+    """A part that was not reached, or not judged, adds nothing."""
+    return 0.0 if verdict is None or verdict.score is None else verdict.score
