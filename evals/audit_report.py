@@ -1,0 +1,246 @@
+"""One self-contained HTML page for `rlvr audit`: the findings, their plots, and the samples to look at.
+
+The page has no script and asks nothing of any network. What the model wrote goes through `h`, which escapes it; the
+page's Content-Security-Policy allows its one style by its hash and nothing else.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .audit_kinds import KINDS, SECTIONS
+from .audit_plots import by_length, drift, solved_shares
+from .audit_render import verdict_line
+from .audit_rows import Scored, ScoredFiles
+from .markup import Html, h
+from .report import page_policy, write_whole
+
+HEAD, TAIL = 2_000, 4_000
+"""Characters of a text that the page holds: its beginning and its end."""
+_HERE = Path(__file__).parent
+_ANCHOR = re.compile(r"[^a-z]+")
+# Control characters and lone surrogates as what stands for them; no page can hold them.
+_INVISIBLE = {
+    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)], 0xFFFD),
+}
+
+Row = Mapping[str, Any]
+
+
+def write_audit_report(path: str | os.PathLike[str], found: Row, files: ScoredFiles) -> None:
+    """Write the page of what `audit` found to `path`, whole or not at all; `files` are read again for the texts shown.
+
+    Raises OSError where `path` cannot be written, UsageError where the files cannot be read any more.
+    """
+    texts = _texts(found, files)
+    base = re.search(r"<style>(.*?)</style>", (_HERE / "report.html").read_text(encoding="utf-8"), re.DOTALL)
+    assert base is not None
+    page = (_HERE / "audit.html").read_text(encoding="utf-8").replace("{{style}}", base[1])
+    names = ", ".join(Path(name).name for name in found["files"])
+    fields = {
+        "csp": page_policy(page),
+        "title": escape(_visible(f"Audit of {names}")),
+        "body": _body(f"Audit of {names}", found, texts),
+    }
+    parts = re.split(r"\{\{(\w+)\}\}", page)
+    write_whole(Path(path), (fields[part] if i % 2 else part for i, part in enumerate(parts)))
+
+
+def _texts(found: Row, files: ScoredFiles) -> dict[int, Scored]:
+    """The rows of all samples that are listed, their long texts cut."""
+    wanted = {each["index"] for finding in found["findings"] for each in finding["worst"]}
+    last = max(wanted, default=-1)
+    texts: dict[int, Scored] = {}
+    for index, scored in enumerate(files if wanted else ()):
+        if index in wanted:
+            texts[index] = scored
+        if index >= last:
+            break
+    return texts
+
+
+def _body(title: str, found: Row, texts: Mapping[int, Scored]) -> Html:
+    steps = "" if found["steps"] is None else f" over the steps {found['steps'][0]:,} to {found['steps'][1]:,}"
+    read = f"{found['samples']:,} samples of {found['problems']:,} problems{steps}, read by rlvr {found['rlvr']}"
+    header = h(
+        "header", {}, h("h1", {}, _visible(title)), h("p", {"class": "muted"}, read),
+        h("p", {"class": "verdict"}, verdict_line(found)),
+    )  # fmt: skip
+    plots = [plot for plot in (solved_shares(found), by_length(found), *drift(found)) if plot is not None]
+    return h(
+        "", {}, header, h("dl", {"class": "tiles"}, *_tiles(found)), _overview(found),
+        h("div", {"class": "plots"}, *plots),
+        *(section for name in SECTIONS for section in _section(name, found, texts)),
+        _verdicts(found), *_parts(found["parts"]), *_skipped(found["skipped"]),
+    )  # fmt: skip
+
+
+def _tiles(found: Row) -> Iterator[Html]:
+    score, opinion = found["score"], found["second_opinion"]
+    judged = "none was judged" if score is None else f"from {score['min']:g} to {score['max']:g}"
+    values = [("Mean score", "—" if score is None else f"{score['mean']:.3g}", judged)]
+    values.append(
+        ("Rewarded", f"{found['rewarded']:,}", f"{_percent(found['rewarded'], found['samples'])} of the samples")
+    )
+    flat = next((each for each in found["findings"] if each["key"] == "no_spread"), None)
+    if flat is not None:
+        values.append(("Groups without spread", _percent(flat["count"], flat["of"]), f"of {flat['of']:,} groups"))
+    if opinion is not None:
+        asked = opinion["samples"] - opinion["no_opinion"]
+        values.append(("math-verify agrees", _percent(opinion["agree"], asked), f"of {asked:,} samples"))
+    for label, value, under in values:
+        yield h("div", {}, h("dt", {}, label), h("dd", {"class": "value"}, value), h("dd", {"class": "under"}, under))
+
+
+def _overview(found: Row) -> Html:
+    rows = [
+        [
+            h("span", {"class": f"level {each['severity']}"}, each["severity"]),
+            h("a", {"href": f"#{_anchor(each['key'])}"}, each["title"]),
+            *(("", "", "") if each["key"] == "length" else _amounts(each)),
+        ]
+        for each in found["findings"]
+    ]
+    return _table(["", "what was looked for", "count", "share", "of"], rows, right=(2, 3))
+
+
+def _amounts(each: Row) -> tuple[str, str, str]:
+    return f"{each['count']:,}", f"{100 * each['share']:.1f} %", f"{each['of']:,} {each['unit']}"
+
+
+def _section(name: str, found: Row, texts: Mapping[int, Scored]) -> Iterator[Html]:
+    findings = [each for each in found["findings"] if each["section"] == name]
+    if findings:
+        yield h("section", {}, h("h2", {}, name), *(_finding(each, texts) for each in findings))
+
+
+def _finding(each: Row, texts: Mapping[int, Scored]) -> Html:
+    counted = "" if each["key"] == "length" else f"{each['count']:,} of {each['of']:,} {each['unit']}"
+    samples = [_sample(worst, texts[worst["index"]], each["key"]) for worst in each["worst"]]
+    more = each["count"] - len(samples) if samples else 0
+    return h(
+        "article", {"id": _anchor(each["key"])},
+        h(
+            "h3", {}, h("span", {"class": f"level {each['severity']}"}, each["severity"]), f"{each['title']} ",
+            h("span", {"class": "muted"}, counted),
+        ),
+        h("p", {"class": "muted defined"}, f"{each['definition']}."),
+        *([h("p", {}, _visible(each["says"]))] if each["says"] else []),
+        *samples,
+        *([h("p", {"class": "muted"}, f"and {more:,} more (--top)")] if more > 0 else []),
+    )  # fmt: skip
+
+
+def _sample(worst: Row, scored: Scored, key: str) -> Html:
+    place = f"{Path(worst['file']).name}:{worst['line']}"
+    step = "" if worst["step"] is None else f", step {worst['step']:,}"
+    score = "not judged" if worst["score"] is None else f"score {worst['score']:g}"
+    summary = h(
+        "summary", {},
+        h("span", {}, h("b", {}, h("bdi", {}, _visible(worst["id"][:80]))), f" sample {worst['sample']}{step}"),
+        h("span", {"class": "muted"}, place),
+        h("span", {"class": "muted"}, score),
+        h("span", {"class": "why"}, h("bdi", {}, _visible(worst["why"]))),
+    )  # fmt: skip
+    verdict = scored.verdict
+    pair = h(
+        "div", {"class": "pair"},
+        *(
+            h("div", {}, h("h4", {}, name), h("div", {"class": "text box"}, "none" if text is None else _visible(text)))
+            for name, text in (("Extracted answer", worst["extracted"]), ("Gold answer", worst["gold"]))
+        ),
+    )  # fmt: skip
+    judged = f"{verdict.status}, {verdict.reason}" + (f": {verdict.detail}" if verdict.detail else "")
+    prompt = scored.problem.prompt
+    return h(
+        "details", {}, summary, h("p", {"class": "muted"}, _visible(judged[:600])), pair,
+        *([] if prompt is None else [h("h4", {}, "Prompt"), *_text(prompt)]),
+        h("h4", {}, f"Completion, {len(scored.completion.text):,} characters"), *_text(scored.completion.text),
+    )  # fmt: skip
+
+
+def _text(text: str) -> Iterator[Html]:
+    missing = len(text) - HEAD - TAIL
+    if missing <= 0:
+        yield h("div", {"class": "text"}, _visible(text))
+        return
+    yield h("div", {"class": "text"}, _visible(text[:HEAD]))
+    yield h("p", {"class": "gap"}, f"{missing:,} characters are left out here")
+    yield h("div", {"class": "text"}, _visible(text[-TAIL:]))
+
+
+def _verdicts(found: Row) -> Html:
+    rows = [
+        [row["status"], row["reason"], f"{row['count']:,}", f"{100 * row['share']:.1f} %", _bar(row["share"])]
+        for row in found["reasons"][:60]
+    ]
+    table = _table(["status", "reason", "samples", "share", ""], rows, right=(2, 3))
+    return h("section", {}, h("h2", {}, "Every reason"), table)
+
+
+def _parts(parts: Sequence[Row]) -> Iterator[Html]:
+    if not parts:
+        return
+    rows = [
+        [
+            part["name"], f"{part['judged']:,} of {part['samples']:,}",
+            *(_number(part[key], "{:.3f}") for key in ("mean", "max")),
+            *(_number(part[key], "{:.1%}") for key in ("share_zero", "share_max")),
+            _number(part["correlation"], "{:+.2f}"),
+        ]
+        for part in parts
+    ]  # fmt: skip
+    names = ["part", "judged", "mean", "maximum", "at 0", "at its maximum", "correlation with the score"]
+    yield h("section", {}, h("h2", {}, "Parts of the reward"), _table(names, rows, right=range(1, 7)))
+
+
+def _skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[Html]:
+    if skipped:
+        rows = [[each["title"], KINDS[each["key"]].section, each["why"]] for each in skipped]
+        table = _table(["finding", "section", "why it was not looked for"], rows)
+        yield h("section", {}, h("h2", {}, "Not looked for"), table)
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> Html:
+    kinds = ["right" if i in right else None for i in range(len(names))]
+    head = h("tr", {}, *(h("th", {"class": kind}, name) for kind, name in zip(kinds, names, strict=True)))
+    body = (
+        h(
+            "tr", {},
+            *(
+                h("td", {"class": kind}, cell if isinstance(cell, Html) else _visible(cell))
+                for kind, cell in zip(kinds, row, strict=True)
+            ),
+        )
+        for row in rows
+    )  # fmt: skip
+    return h("div", {"class": "wide"}, h("table", {"class": "list"}, h("thead", {}, head), h("tbody", {}, *body)))
+
+
+def _bar(share: float) -> Html:
+    bar = h("rect", {"class": "bar", "width": round(100 * share, 2), "height": 8})
+    return h(
+        "svg", {"class": "inline", "viewBox": "0 0 100 8", "preserveAspectRatio": "none", "aria-hidden": "true"}, bar
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "none" if value is None else form.format(value)
+
+
+def _percent(count: int, of: int) -> str:
+    return f"{100 * count / of:.1f} %" if of else "—"
+
+
+def _anchor(key: str) -> str:
+    return _ANCHOR.sub("-", key)
+
+
+def _visible(text: str) -> str:
+    """The same with every character that a page cannot hold, or that would turn its text around, as a sign for it."""
+    return text.translate(_INVISIBLE)
