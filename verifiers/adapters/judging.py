@@ -95,12 +95,11 @@ class Judging:
 
         return await asyncio.to_thread(self.verdicts, pairs)
 
-    def pay(self, problem: Problem, verdict: Verdict) -> float:
-        """The score, or `unjudged` where there is none. Raises NotJudged where there is neither."""
-        if verdict.score is not None:
-            return verdict.score
-        if self.unjudged is not None:
-            return self.unjudged
+    def pay(self, problem: Problem, verdict: Verdict, *, instead: float | None = None) -> float:
+        """The score; where there is none `unjudged`, else `instead`. Raises NotJudged where there is none of them."""
+        paid = next((each for each in (verdict.score, self.unjudged, instead) if each is not None), None)
+        if paid is not None:
+            return paid
         why = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
         raise NotJudged(
             f"problem {problem.id} could not be judged ({why}), and this trainer takes only numbers. Mend the cause "
@@ -108,7 +107,7 @@ class Judging:
             "Judging(reward, unjudged=0.0)"
         )
 
-    def numbers(self, problem: Problem, verdict: Verdict) -> dict[str, float]:
+    def numbers(self, problem: Problem, verdict: Verdict, *, instead: float | None = None) -> dict[str, float]:
         """What is worth logging, under the same names for every verdict.
 
         `score`, `acc` (1 where the status is correct), `judged`, then each part's score. A part that was not reached,
@@ -116,7 +115,7 @@ class Judging:
         """
         named = dict(leaves(verdict))
         return {
-            "score": self.pay(problem, verdict),
+            "score": self.pay(problem, verdict, instead=instead),
             "acc": float(verdict.status == "correct" and verdict.score is not None),
             "judged": float(verdict.score is not None),
             **{name: _score(named.get(name)) for name in self.parts},

@@ -1,6 +1,7 @@
 """What a trainer hands over, as problems and completions."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any, cast
@@ -10,6 +11,11 @@ from ..types import Completion, Problem
 
 # TRL's data sets call the worked solution so; its box is the answer.
 _GOLDS = (*ALIASES["answer"], "solution")
+_LEAD = 64  # characters of special tokens that may stand before a prompt
+_OVERLAP = 32  # characters of a prompt that was cut from the left which must be there to know it again
+# The marks with which chat models end a turn, and sentencepiece models a text.
+_MARK = re.compile(r"(?:<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</s>|<eos>|<end_of_turn>)\Z")
+_MARK_CHARS = 48
 
 
 def problem_of(
@@ -55,8 +61,44 @@ def completion_of(value: object, *, n_tokens: int | None = None, finished: bool 
     if isinstance(value, Mapping):
         value = text_of_message(cast(Mapping[str, object], value)) or ""
     if not isinstance(value, str):
-        raise ValueError(f"a completion is text or messages, one of them the assistant's, not {type(value).__name__}")
+        kind = type(cast(object, value)).__name__
+        raise ValueError(f"a completion is text or messages, one of them the assistant's, not {kind}")
     return Completion(value, n_tokens, finished)
+
+
+def response_of(query: str, prompt: str) -> str:
+    """What follows the prompt in a query, which holds both: behind special tokens, or when the prompt was cut from the
+    left.
+
+    Raises ValueError where the query does not begin with its prompt: what stands in that is not the model's.
+
+    >>> response_of("<s>Two and two? Four.", "Two and two?")
+    ' Four.'
+    """
+    head, found, response = query.partition(prompt)
+    if found and len(head) <= _LEAD:
+        return response
+    begin = query[:_OVERLAP]
+    at = prompt.find(begin) if len(begin) == _OVERLAP else -1
+    while at >= 0:
+        if query.startswith(prompt[at:]):
+            return query[len(prompt) - at :]
+        at = prompt.find(begin, at + 1)
+    raise ValueError("the query does not begin with its prompt, so that what the model wrote cannot be told from it")
+
+
+def finished(text: str, *, n_tokens: int | None = None, finished: bool | None = None) -> Completion:
+    """The completion in a text that was decoded with special tokens: without those at its end.
+
+    One that ends so was finished, where the trainer does not know better.
+
+    >>> finished("It is 4.<|im_end|></s>")
+    Completion(text='It is 4.', n_tokens=None, finished=True)
+    """
+    end = len(text)
+    while (mark := _MARK.search(text[max(0, end - _MARK_CHARS) : end])) is not None:
+        end -= len(mark[0])
+    return Completion(text[:end], n_tokens, True if finished is None and end < len(text) else finished)
 
 
 def _is_object(text: str) -> bool:
