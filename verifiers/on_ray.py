@@ -2,8 +2,8 @@
 
 What an item does costs its own verdict, exactly as in `WorkerPool`: an actor keeps the verifier in a worker process of
 its own. What happens to an actor (its process killed, its node lost) costs its items a retry: Ray starts it again where
-there is room, and the batch goes to whichever actor is free. A batch is halved each time it is lost, so an item that
-takes the actor itself down ends alone: it is `verifier_crashed`, and no other item is.
+there is room, and what it had is tried again on whichever actor is free, alone there. What is lost alone is halved, and
+one item that was lost alone three times is `verifier_crashed`: it took the actor itself with it.
 """
 
 import os
@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import islice
 from math import ceil
@@ -31,8 +31,8 @@ _IN_FLIGHT = 2  # batches given to an actor: the next one is there when it has f
 _AHEAD = 4  # batches per actor that are read before the first verdict that is awaited
 _BATCH = 2048
 _BATCH_BYTES = 1 << 20
-_BATCH_S = 0.25  # what a batch should take: the last one's pace decides how many items the next one has
-_TRIES = 3  # how often one item may take its actor with it
+_BATCH_S = 1.0  # what a batch should take: the last one's pace decides how many items the next one has
+_TRIES = 3  # how many actors may die at one item, or while they load the verifier
 _STORE_BYTES = 256 << 20
 
 Pair = tuple[Problem, Completion]
@@ -156,15 +156,17 @@ class Judge:
 
 @dataclass(slots=True)
 class _Batch:
-    """Neighbours in the input, each pickled; `first` is the index of the first."""
+    """Neighbours in the input, each pickled; `first` is the index of the first. A suspect was lost with its actor."""
 
     first: int
     frames: list[bytes]
+    suspect: bool = False
     losses: int = 0
 
-    def halves(self) -> "list[_Batch]":
+    def halves(self) -> "tuple[_Batch, _Batch]":
         middle = len(self.frames) // 2
-        return [_Batch(self.first, self.frames[:middle]), _Batch(self.first + middle, self.frames[middle:])]
+        left, right = self.frames[:middle], self.frames[middle:]
+        return _Batch(self.first, left, suspect=True), _Batch(self.first + middle, right, suspect=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -174,6 +176,10 @@ class _Actor:
     handle: Any
     ready: bool = False
     given: dict[Any, _Batch] = field(default_factory=dict[Any, _Batch])
+
+    def takes(self, depth: int) -> bool:
+        """Whether there is room for a batch at that place of its queue; a suspect is alone."""
+        return self.ready and len(self.given) < depth and not any(batch.suspect for batch in self.given.values())
 
 
 class _Run:
@@ -211,16 +217,16 @@ class _Run:
     def _dispatch(self) -> None:
         for depth in range(1, _IN_FLIGHT + 1):
             for actor in self._actors:
-                if actor.ready and len(actor.given) < depth:
-                    batch = self._again.popleft() if self._again else self._next_batch()
+                if actor.takes(depth):
+                    batch = self._again.popleft() if self._again and not actor.given else self._next_batch()
                     if batch is None:
-                        return
+                        break
                     reference = actor.handle.judge.remote(pickle.dumps(batch.frames))
                     actor.given[reference] = batch
                     self._under_way[reference] = actor
 
     def _next_batch(self) -> _Batch | None:
-        waiting = len(self._done) + sum(len(actor.given) for actor in self._actors)
+        waiting = len(self._done) + len(self._again) + sum(len(actor.given) for actor in self._actors)
         if self._exhausted or waiting >= _AHEAD * len(self._actors):
             return None
         batch, size = _Batch(self._read, []), 0
@@ -244,7 +250,7 @@ class _Run:
             try:
                 answer = self._ray.get(reference)
             except self._lost_errors as error:
-                self._lost(actor, reference, _one_line(error))
+                self._lost(actor, reference, error)
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause from error
             else:
@@ -253,7 +259,7 @@ class _Run:
     def _take(self, actor: _Actor, reference: Any, answer: tuple[bytes, float] | None) -> None:
         if answer is None:
             if reference in actor.given:
-                self._lost(actor, reference, "it was started again while it was idle")
+                self._lost(actor, reference, None)
             else:
                 actor.ready = True
             return
@@ -262,32 +268,37 @@ class _Run:
         at_this_pace = int(_BATCH_S * len(batch.frames) / max(answer[1], 1e-9))
         self._limit = max(1, min(_BATCH, 2 * self._limit, at_this_pace))
 
-    def _lost(self, actor: _Actor, reference: Any, how: str) -> None:
-        """The actor died: what it had goes to others. Only the batch that it was at, its first, may be the cause."""
+    def _lost(self, actor: _Actor, reference: Any, error: Exception | None) -> None:
+        """The actor died, or was started again while it was idle: others try what it had."""
         if reference not in actor.given:
-            self._gone(actor, how)
+            self._gone(actor, error)
             return
-        culprit, *others = actor.given.values()
-        for given in actor.given:
+        for given, batch in actor.given.items():
             self._under_way.pop(given, None)
+            self._again.extend(self._suspected(batch))
         actor.given.clear()
-        self._say(f"a Ray actor was lost; its {1 + len(others)} batches are judged again ({how})")
-        culprit.losses += 1
-        if len(culprit.frames) > 1:
-            others = [*culprit.halves(), *others]
-        elif culprit.losses < _TRIES:
-            others = [culprit, *others]
-        else:
-            self._done[culprit.first] = [not_judged("verifier_crashed", f"{_TRIES} Ray actors died at it: {how}")]
-        self._again.extend(others)
+        how = "while it was idle" if error is None else type(error).__name__
+        self._say(f"a Ray actor was lost ({how}); what it had is judged again")
         self._await(actor)
 
-    def _gone(self, actor: _Actor, how: str) -> None:
+    def _suspected(self, batch: _Batch) -> Iterable[_Batch]:
+        """What is tried again of a batch that was lost."""
+        if not batch.suspect:  # it may have been its neighbour
+            return (replace(batch, suspect=True),)
+        if len(batch.frames) > 1:
+            return batch.halves()
+        batch.losses += 1
+        if batch.losses < _TRIES:
+            return (batch,)
+        self._done[batch.first] = [not_judged("verifier_crashed", f"{_TRIES} Ray actors died at it")]
+        return ()
+
+    def _gone(self, actor: _Actor, error: Exception | None) -> None:
         """Ray will not bring it back: the others do its part."""
         self._actors.remove(actor)
-        self._say(f"a Ray actor cannot be started ({how})")
+        self._say(f"a Ray actor cannot be started ({type(error).__name__})")
         if not self._actors:
-            raise UnusableVerifier(f"no Ray actor could start: {how}")
+            raise UnusableVerifier(f"no Ray actor could start: {error}") from error
 
 
 def _layout(ray: Any, workers: int | None, threads: bool) -> tuple[int, int]:
