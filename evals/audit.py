@@ -5,7 +5,7 @@ The `--json` object (`audit` returns it):
 rlvr, files, samples, problems, steps, rewarded, bad_rows   what was read; a sample is rewarded when judged `correct`
 score {mean, min, max}                                      over judged samples
 findings [{key, section, title, severity, count, of, share, unit, says, definition, worst [{id, sample, file, line,
-          step, score, extracted, gold, why}]}]             most severe first; severity serious, look or fine
+          step, score, extracted, gold, why}], more}]      most severe first; severity serious, look or fine
 skipped [{key, title, why}]                                 what could not be looked for
 status {…}, reasons [{status, reason, count, share}]
 parts [{name, samples, judged, mean, max, share_zero, share_max, correlation, varies}]
@@ -25,7 +25,7 @@ from typing import Any
 
 from . import audit_text
 from .audit_curves import curves
-from .audit_findings import Findings, Worst, group_findings, length_finding, opinion_findings, verdict_findings
+from .audit_findings import Findings, group_findings, length_finding, opinion_findings, verdict_findings
 from .audit_groups import length_bias, same_texts, short_winners, spread
 from .audit_opinion import ask, installed, question
 from .audit_rows import Scored, ScoredFiles
@@ -64,7 +64,7 @@ class Reading:
         """The samples that a check hit."""
         return [i for i, flags in enumerate(self.flags) if flags & _FLAGS[key]]
 
-    def worst(self, key: str) -> Worst:
+    def worst(self, key: str) -> list[tuple[int, str]]:
         """The worst of them first."""
         return [(-place, why) for _, place, why in sorted(self._worst[key], reverse=True)]
 
@@ -155,11 +155,12 @@ def _winner_findings(found: Findings, reading: Reading) -> None:
         if key == "cut" and all(known < 0 for known in samples.tally.finished):
             found.skip(key, "no row says whether a completion was cut (finish_reason)")
         else:
-            found.add_samples(key, reading.hit(key), rewarded, reading.worst(key))
+            hit = reading.hit(key)
+            found.add_samples(key, hit, rewarded, reading.worst(key), entries=len(hit))
     same = same_texts(samples)
     worst = [(members[0], f"won {len(members):,} times in {problems:,} problems") for problems, members in same]
     found.add_samples("same_text", [i for _, members in same for i in members], rewarded, worst)
     if all(prompt == hash(None) for prompt in samples.prompts) or all(gold is None for gold in samples.golds):
         found.skip("leaked_gold", "the rows hold no prompts, or no gold answers")
     else:
-        found.add("leaked_gold", len(reading.leaks), len(samples.golds), reading.leaks.values())
+        found.add("leaked_gold", len(reading.leaks), len(samples.golds), list(reading.leaks.values()))

@@ -1,7 +1,6 @@
 """The findings of an audit as rows: count, share, severity, and the samples to look at."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
@@ -11,8 +10,6 @@ from .audit_kinds import KINDS, LEVELS, severity
 from .audit_opinion import Answers, Pair
 from .audit_table import Samples
 
-Worst = Iterable[tuple[int, str]]
-"""Samples to look at, the worst first, each with what was seen."""
 _SHOWN = 300  # characters of an answer or a gold
 
 
@@ -29,15 +26,18 @@ class Findings:
         key: str,
         count: int,
         of: int,
-        worst: Worst = (),
+        worst: Sequence[tuple[int, str]] = (),
         *,
         says: str = "",
         level: str | None = None,
         cases: int | None = None,
+        entries: int | None = None,
     ) -> None:
-        """One finding. `cases` is how many problems show it, where that is not `count`."""
+        """One finding. `cases` is how many problems show it, where that is not `count`; `entries` how many there are to
+        list, where `worst` is not all of them."""
         kind, problems = KINDS[key], len(self._samples.golds)
         cases = count if cases is None else cases
+        listed = [self._place(i, why) for i, why in worst[: self._top]]
         self._found.append(
             {
                 "key": key,
@@ -50,16 +50,26 @@ class Findings:
                 "unit": kind.unit,
                 "says": says,
                 "definition": kind.definition,
-                "worst": [self._place(i, why) for i, why in islice(worst, self._top)],
+                "worst": listed,
+                "more": (len(worst) if entries is None else entries) - len(listed),
             }
         )
 
     def add_samples(
-        self, key: str, members: Sequence[int], of: int, worst: Worst | None = None, *, says: str = ""
+        self,
+        key: str,
+        members: Sequence[int],
+        of: int,
+        worst: Sequence[tuple[int, str]] | None = None,
+        *,
+        says: str = "",
+        entries: int | None = None,
     ) -> None:
         """A finding in so many samples; without `worst` the first of them are listed."""
         cases = len({self._samples.tally.problem[i] for i in members})
-        self.add(key, len(members), of, ((i, "") for i in members) if worst is None else worst, says=says, cases=cases)
+        if worst is None:
+            worst, entries = [(i, "") for i in members[: self._top]], len(members)
+        self.add(key, len(members), of, worst, says=says, cases=cases, entries=entries)
 
     def skip(self, key: str, why: str) -> None:
         """What could not be looked for."""
@@ -127,17 +137,17 @@ def verdict_findings(found: Findings, samples: Samples, parts: Sequence[Mapping[
 
 def group_findings(found: Findings, samples: Samples, groups: Spread) -> None:
     """Groups without spread, problems that none or all solve, golds that may be wrong."""
-    found.add("unsolved", len(groups.unsolved), groups.problems, ((i, "") for i in groups.unsolved))
+    found.add("unsolved", len(groups.unsolved), groups.problems, [(i, "") for i in groups.unsolved])
     if not groups.groups:
         for key in ("no_spread", "solved", "suspect_gold"):
             found.skip(key, "no problem has two judged samples")
         return
     same = f", {len(groups.all_same):,} the same otherwise" if groups.all_same else ""
     says = f"{len(groups.all_wrong):,} all wrong, {len(groups.all_right):,} all right{same}"
-    kinds = ((groups.all_wrong, "all wrong"), (groups.all_same, "all the same"), (groups.all_right, "all right"))
-    worst = [(i, kind) for members, kind in kinds for i in members]
-    found.add("no_spread", len(worst), groups.groups, worst, says=says)
-    found.add("solved", len(groups.solved), len(groups.shares), ((i, "") for i in groups.solved))
+    kinds = ((groups.all_wrong, "all wrong"), (groups.all_same, "all the same"))
+    worst = [(i, kind) for members, kind in kinds for i in members]  # those all right have nothing to show
+    found.add("no_spread", len(worst) + len(groups.all_right), groups.groups, worst, says=says)
+    found.add("solved", len(groups.solved), len(groups.shares))
     worst = [
         (each.samples[0], f"gold {_line(each.gold)}; {each.share:.0%} of its samples say {_line(each.answer)}")
         for each in groups.suspects

@@ -73,10 +73,11 @@ def _body(title: str, found: Row, texts: Mapping[int, Scored]) -> Html:
     )  # fmt: skip
     plots = [plot for plot in (solved_shares(found), by_length(found), *drift(found)) if plot is not None]
     return h(
-        "", {}, header, h("dl", {"class": "tiles"}, *_tiles(found)), _overview(found),
+        "", {}, header, h("dl", {"class": "tiles"}, *_tiles(found)),
+        h("div", {"class": "overview"}, _overview(found)),
         h("div", {"class": "plots"}, *plots),
         *(section for name in SECTIONS for section in _section(name, found, texts)),
-        _verdicts(found), *_parts(found["parts"]), *_skipped(found["skipped"]),
+        _verdicts(found), *_parts(found["parts"]), *_nothing(found), *_skipped(found["skipped"]),
     )  # fmt: skip
 
 
@@ -104,9 +105,14 @@ def _overview(found: Row) -> Html:
             h("a", {"href": f"#{_anchor(each['key'])}"}, each["title"]),
             *(("", "", "") if each["key"] == "length" else _amounts(each)),
         ]
-        for each in found["findings"]
+        for each in _shown(found)
     ]
-    return _table(["", "what was looked for", "count", "share", "of"], rows, right=(2, 3))
+    return _table(["", "finding", "count", "share", "of"], rows, right=(2, 3)) if rows else h("p", {}, "")
+
+
+def _shown(found: Row) -> list[Row]:
+    """Findings with a section of their own; the others are a line at the end."""
+    return [each for each in found["findings"] if each["count"]]
 
 
 def _amounts(each: Row) -> tuple[str, str, str]:
@@ -114,30 +120,30 @@ def _amounts(each: Row) -> tuple[str, str, str]:
 
 
 def _section(name: str, found: Row, texts: Mapping[int, Scored]) -> Iterator[Html]:
-    findings = [each for each in found["findings"] if each["section"] == name]
+    findings = [each for each in _shown(found) if each["section"] == name]
     if findings:
-        yield h("section", {}, h("h2", {}, name), *(_finding(each, texts) for each in findings))
+        several = len(found["files"]) > 1
+        yield h("section", {}, h("h2", {}, name), *(_finding(each, texts, several=several) for each in findings))
 
 
-def _finding(each: Row, texts: Mapping[int, Scored]) -> Html:
+def _finding(each: Row, texts: Mapping[int, Scored], *, several: bool) -> Html:
     counted = "" if each["key"] == "length" else f"{each['count']:,} of {each['of']:,} {each['unit']}"
-    samples = [_sample(worst, texts[worst["index"]], each["key"]) for worst in each["worst"]]
-    more = each["count"] - len(samples) if samples else 0
+    samples = [_sample(worst, texts[worst["index"]], several=several) for worst in each["worst"]]
     return h(
         "article", {"id": _anchor(each["key"])},
         h(
             "h3", {}, h("span", {"class": f"level {each['severity']}"}, each["severity"]), f"{each['title']} ",
             h("span", {"class": "muted"}, counted),
         ),
-        h("p", {"class": "muted defined"}, f"{each['definition']}."),
         *([h("p", {}, _visible(each["says"]))] if each["says"] else []),
+        h("p", {"class": "muted defined"}, f"{each['definition']}."),
         *samples,
-        *([h("p", {"class": "muted"}, f"and {more:,} more (--top)")] if more > 0 else []),
+        *([h("p", {"class": "muted"}, f"and {each['more']:,} more (--top)")] if each["more"] else []),
     )  # fmt: skip
 
 
-def _sample(worst: Row, scored: Scored, key: str) -> Html:
-    place = f"{Path(worst['file']).name}:{worst['line']}"
+def _sample(worst: Row, scored: Scored, *, several: bool) -> Html:
+    place = f"{Path(worst['file']).name}:{worst['line']}" if several else f"line {worst['line']:,}"
     step = "" if worst["step"] is None else f", step {worst['step']:,}"
     score = "not judged" if worst["score"] is None else f"score {worst['score']:g}"
     summary = h(
@@ -197,6 +203,12 @@ def _parts(parts: Sequence[Row]) -> Iterator[Html]:
     ]  # fmt: skip
     names = ["part", "judged", "mean", "maximum", "at 0", "at its maximum", "correlation with the score"]
     yield h("section", {}, h("h2", {}, "Parts of the reward"), _table(names, rows, right=range(1, 7)))
+
+
+def _nothing(found: Row) -> Iterator[Html]:
+    rows = [[each["title"], each["definition"]] for each in found["findings"] if not each["count"]]
+    if rows:
+        yield h("section", {}, h("h2", {}, "Looked for and not found"), _table(["finding", "definition"], rows))
 
 
 def _skipped(skipped: Sequence[Mapping[str, str]]) -> Iterator[Html]:
