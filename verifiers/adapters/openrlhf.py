@@ -11,7 +11,7 @@ from typing import Any
 
 from ..types import Verifier
 from .judging import Judging, Pair, judging
-from .rows import problem_of, response_of, finished
+from .rows import finished, problem_of, response_of
 
 NAMED = "reward_func"
 PLUG = "--reward.remote_url {file}"

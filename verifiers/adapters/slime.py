@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ..types import Verifier
 from .judging import Judging, Pair, judging
-from .rows import problem_of, finished
+from .rows import finished, problem_of
 
 NAMED = "reward_func"
 PLUG = "--custom-rm-path {module}.reward_func"
