@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
-from ..types import Completion, Verifier
+from ..types import Verifier
 from .judging import Judging, judging
-from .rows import problem_of
+from .rows import finished, problem_of
 
 NAMED = "RlvrEnv"
 PLUG = 'skyrl_gym.register(id="rlvr", entry_point="{module}:RlvrEnv")   # and env_class "rlvr" in the data'
@@ -49,7 +49,7 @@ class _OneTurn:
     def step(self, action: str) -> dict[str, Any]:
         """SkyRL's `BaseTextEnvStepOutput`: the reward for what the model wrote, and the end of the episode."""
         problem = problem_of(self._row, gold=self._gold, prompt=self._prompt)
-        verdict = self.judging.verdict(problem, Completion(action))
+        verdict = self.judging.verdict(problem, finished(action))
         self._numbers = self.judging.numbers(problem, verdict)
         told = {"status": verdict.status, "reason": verdict.reason, "extracted": verdict.extracted, **self._numbers}
         return {"observations": [], "reward": self._numbers["score"], "done": True, "metadata": told}
