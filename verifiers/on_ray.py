@@ -149,23 +149,22 @@ class Judge:
         if self._score is None:
             return None
         start = perf_counter()
-        frames = cast(list[bytes], pickle.loads(batch))
-        verdicts = list(self._score(pickle.loads(frame) for frame in frames))
+        verdicts = list(self._score(pickle.loads(batch)))
         return pickle.dumps(verdicts, protocol=pickle.HIGHEST_PROTOCOL), perf_counter() - start
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Neighbours in the input, each pickled; `first` is the index of the first. A suspect was lost with its actor."""
+    """Neighbours in the input; `first` is the index of the first. A suspect was lost with its actor."""
 
     first: int
-    frames: list[bytes]
+    pairs: list[Pair]
     suspect: bool = False
     losses: int = 0
 
     def halves(self) -> "tuple[_Batch, _Batch]":
-        middle = len(self.frames) // 2
-        left, right = self.frames[:middle], self.frames[middle:]
+        middle = len(self.pairs) // 2
+        left, right = self.pairs[:middle], self.pairs[middle:]
         return _Batch(self.first, left, suspect=True), _Batch(self.first + middle, right, suspect=True)
 
 
@@ -221,9 +220,14 @@ class _Run:
                     batch = self._again.popleft() if self._again and not actor.given else self._next_batch()
                     if batch is None:
                         break
-                    reference = actor.handle.judge.remote(pickle.dumps(batch.frames))
-                    actor.given[reference] = batch
-                    self._under_way[reference] = actor
+                    self._give(actor, batch)
+
+    def _give(self, actor: _Actor, batch: _Batch) -> None:
+        frame = pickle.dumps(batch.pairs, protocol=pickle.HIGHEST_PROTOCOL)
+        self._limit = min(self._limit, 1 + _BATCH_BYTES * len(batch.pairs) // len(frame))
+        reference = actor.handle.judge.remote(frame)
+        actor.given[reference] = batch
+        self._under_way[reference] = actor
 
     def _next_batch(self) -> _Batch | None:
         waiting = len(self._done) + len(self._again) + sum(len(actor.given) for actor in self._actors)
@@ -231,12 +235,12 @@ class _Run:
             return None
         batch, size = _Batch(self._read, []), 0
         for pair in islice(self._pairs, self._limit):
-            batch.frames.append(pickle.dumps(pair, protocol=pickle.HIGHEST_PROTOCOL))
-            size += len(batch.frames[-1])
+            batch.pairs.append(pair)
+            size += len(pair[1].text)
             if size >= _BATCH_BYTES:
                 break
-        self._read += len(batch.frames)
-        self._exhausted = not batch.frames
+        self._read += len(batch.pairs)
+        self._exhausted = not batch.pairs
         return None if self._exhausted else batch
 
     def _collect(self) -> None:
@@ -265,7 +269,7 @@ class _Run:
             return
         batch = actor.given.pop(reference)
         self._done[batch.first] = pickle.loads(answer[0])
-        at_this_pace = int(_BATCH_S * len(batch.frames) / max(answer[1], 1e-9))
+        at_this_pace = int(_BATCH_S * len(batch.pairs) / max(answer[1], 1e-9))
         self._limit = max(1, min(_BATCH, 2 * self._limit, at_this_pace))
 
     def _lost(self, actor: _Actor, reference: Any, error: Exception | None) -> None:
@@ -285,7 +289,7 @@ class _Run:
         """What is tried again of a batch that was lost."""
         if not batch.suspect:  # it may have been its neighbour
             return (replace(batch, suspect=True),)
-        if len(batch.frames) > 1:
+        if len(batch.pairs) > 1:
             return batch.halves()
         batch.losses += 1
         if batch.losses < _TRIES:
