@@ -11,12 +11,13 @@ from ..verifiers.rewards import RECIPES
 from .errors import UsageError
 from .verifier import choose_verifier
 
-# Trainers that load a reward from a file or by its import path; TRL takes the object itself: `as_trl(reward)`.
-TRAINERS = ("verl", "openrlhf", "slime")
+# Trainers that load a reward from a file or by its import path; TRL and oat take the object itself.
+TRAINERS = ("verl", "openrlhf", "slime", "areal", "nemo-rl", "open-instruct", "prime", "rllm", "skyrl-gym")
 # The names of `--verifier`, as they are imported.
 _BUILT_IN = {
     "math": ("rlvr.verifiers", "verify_math"),
     "format": ("rlvr.verifiers", "verify_format"),
+    "language": ("rlvr.verifiers", "verify_language"),
     "code": ("rlvr.verifiers.rewards", "verify_code_here"),
     **{recipe.name: ("rlvr.verifiers.rewards", recipe.name) for recipe in RECIPES},
 }
@@ -28,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
         prog="rlvr adapter",
         description=dedent("""\
             Write the file that a trainer asks for, around your reward. Its first line is the setting that makes the
-            trainer use it. Trainers that take an object need no file: `from rlvr.verifiers.adapters import as_trl`."""),
+            trainer use it. Trainers that take an object need no file: `from rlvr.verifiers.adapters import as_trl`.
+            The reward's module must be importable where the trainer runs: installed, or on PYTHONPATH."""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=dedent("""\
             examples:
@@ -40,16 +42,17 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("trainer", choices=TRAINERS, help="one of %(choices)s", metavar="TRAINER")
     parser.add_argument(
-        "--reward", required=True, metavar="NAME", help="math, code, format, one of `rlvr rewards`, or module:name"
+        "--reward",
+        required=True,
+        metavar="NAME",
+        help="math, code, format, language, one of `rlvr rewards`, or module:name",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it here, not to standard output")
     running = parser.add_argument_group("how it is run")
     running.add_argument(
         "--workers", type=int, metavar="N", help="processes that judge, for a reward that may hang or crash"
     )
-    running.add_argument(
-        "--threads", type=int, metavar="N", help="threads that judge, for one that waits as code does"
-    )
+    running.add_argument("--threads", type=int, metavar="N", help="threads that judge, for one that waits as code does")
     running.add_argument(
         "--timeout", type=float, metavar="S", dest="timeout_s", help="seconds for one item in a process"
     )
@@ -77,18 +80,21 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _file(options: argparse.Namespace, file: Path) -> str:
-    adapter = import_module(f"...verifiers.adapters.{options.trainer}", __name__)
-    function = f"as_{options.trainer}"
+    name = options.trainer.replace("-", "_")
+    adapter = import_module(f"...verifiers.adapters.{name}", __name__)
+    function = f"as_{name}"
     named = {name: getattr(options, name) for name in ("workers", "threads", "timeout_s", "unjudged")}
     given = "".join(f", {name}={value!r}" for name, value in named.items() if value is not None)
     names = ["Judging", function] if given else [function]
-    return dedent(f"""\
-        # {options.trainer}: {adapter.PLUG.format(file=file, module=file.stem)}
-        {_import(options.reward)}
-        from rlvr.verifiers.adapters import {", ".join(names)}
-
-        {adapter.NAMED} = {function}({f"Judging(reward{given})" if given else "reward"})
-        """)
+    called = f"Judging(reward{given})" if given else "reward"
+    lines = [
+        f"# {options.trainer}: {adapter.PLUG.format(file=file, module=file.stem)}",
+        _import(options.reward),
+        f"from rlvr.verifiers.adapters import {', '.join(names)}",
+        "",
+        f"{adapter.NAMED} = {function}({called})",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _import(name: str) -> str:
@@ -99,5 +105,5 @@ def _import(name: str) -> str:
         module, _, attribute = name.partition(":")
     first, _, rest = attribute.partition(".")
     if rest:
-        return f"from {module} import {first}\n\nreward = {attribute}"
+        return f"from {module} import {first}\nreward = {attribute}"
     return f"from {module} import {first}" + ("" if first == "reward" else " as reward")

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except UnusableVerifier as error:
         verifier = getattr(options, "verifier", None)
-        named = "" if verifier is None else f"--verifier {verifier}: "
+        named = "" if verifier is None else f"verifier {verifier}: "
         print(f"rlvr {options.command}: {named}{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -50,9 +50,9 @@ def _sandbox(options: dict[str, Any], limits: Limits, workers: int) -> Sandbox:
     try:
         return DockerSandbox(workers=workers, limits=limits, **options)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"--verifier code: {error}") from None
+        raise UsageError(f"verifier code: {error}") from None
     except SandboxUnavailable as error:
-        raise UsageError(f"--verifier code: {error}") from None
+        raise UsageError(f"verifier code: {error}") from None
 
 
 def _try(verifier: Verifier, sandbox: Sandbox, language: str) -> None:
@@ -62,7 +62,7 @@ def _try(verifier: Verifier, sandbox: Sandbox, language: str) -> None:
             pass
     except (ValueError, SandboxUnavailable) as error:
         sandbox.close()
-        raise UsageError(f"--verifier code: {error}") from None
+        raise UsageError(f"verifier code: {error}") from None
     except BaseException:  # Ctrl-C too: no container may be left behind
         sandbox.close()
         raise

@@ -145,14 +145,14 @@ def _try_code(name: str) -> None:
 
     tried = verify_code_here(Problem("options", tests={"inputs": [""], "outputs": [""]}), Completion("```\n0\n```"))
     if tried.reason == "sandbox_unavailable":
-        raise UsageError(f"--verifier {name}: {tried.detail}")
+        raise UsageError(f"verifier {name}: {tried.detail}")
 
 
 def _imported(name: str) -> Callable[..., Any]:
     module_name, colon, attribute = name.partition(":")
     if not colon:
         known = ", ".join(("math", "code", "format", "language", *_recipes()))
-        raise UsageError(f"--verifier {name}: there is no such verifier; one of {known}, or package.module:name")
+        raise UsageError(f"verifier {name}: there is no such verifier; one of {known}, or package.module:name")
     here = os.getcwd()  # noqa: PTH109 - an entry of sys.path is text
     if here not in sys.path:
         sys.path.insert(0, here)  # as `python -m` does, so that a file in this folder is found
@@ -161,13 +161,13 @@ def _imported(name: str) -> Callable[..., Any]:
     except Exception as error:  # noqa: BLE001 - a module may raise anything when it is imported; it is the user's
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
         message = " ".join(f"{kind}{error}".split())
-        raise UsageError(f"--verifier {name}: cannot import {module_name} from {here}: {message}") from None
+        raise UsageError(f"verifier {name}: cannot import {module_name} from {here}: {message}") from None
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise UsageError(f"--verifier {name}: {module_name} has no {attribute!r}")
+            raise UsageError(f"verifier {name}: {module_name} has no {attribute!r}")
         found = getattr(found, part)
     if not callable(found):
-        raise UsageError(f"--verifier {name}: is {type(found).__name__}, not a function of a problem and a completion")
+        raise UsageError(f"verifier {name}: is {type(found).__name__}, not a function of a problem and a completion")
     return found
 
 
@@ -202,7 +202,7 @@ def _try_options(name: str, verifier: Verifier) -> None:
     try:
         verifier(Problem("options", answer="1"), Completion("\\boxed{1}"))
     except (ValueError, TypeError, ImportError) as error:
-        raise UsageError(f"--verifier {name}: {error}") from None
+        raise UsageError(f"verifier {name}: {error}") from None
 
 
 def _files_hash(module_name: str, before: AbstractSet[str]) -> str | None:

@@ -35,17 +35,21 @@ def loaded(path: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
-@pytest.mark.parametrize("name", ["my_own_rewards:reward", "my_own_rewards:group.inner", "math", "r1_zero_math"])
+@pytest.mark.parametrize("name", ["my_own_rewards:reward", "my_own_rewards:group.inner", "math", "language", "r1"])
 def test_the_file_can_be_loaded_and_names_what_the_trainer_looks_for(
     trainer: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = importlib.import_module(f"rlvr.verifiers.adapters.{trainer}")
+    module = importlib.import_module(f"rlvr.verifiers.adapters.{trainer.replace('-', '_')}")
     assert main(["adapter", trainer, "--reward", name]) == 0
     text = capsys.readouterr().out
     Path("rlvr_reward.py").write_text(text, encoding="utf-8")
-    assert callable(getattr(loaded("rlvr_reward.py"), module.NAMED))
-    assert text.startswith(f"# {trainer}: ")
-    assert len([line for line in text.splitlines() if line and not line.startswith("#")]) <= 4
+    assert f"\n{module.NAMED} = as_" in text
+    try:
+        assert callable(getattr(loaded("rlvr_reward.py"), module.NAMED))
+    except ModuleNotFoundError as error:  # the trainer's own package: its test has it
+        assert error.name in ("nemo_rl", "open_instruct", "skyrl_gym")
+    assert text.startswith(f"# {trainer}: ") and "{" not in text
+    assert len([line for line in text.splitlines() if line and not line.startswith("#")]) <= 4 + ("." in name)
 
 
 def test_how_it_is_run_goes_into_the_file(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +62,7 @@ def test_how_it_is_run_goes_into_the_file(capsys: pytest.CaptureFixture[str]) ->
     assert callable(loaded("mine.py").compute_score)
 
 
-@pytest.mark.parametrize("name", ["nothing", "no_such_module:reward", "my_own_rewards:absent", "language"])
+@pytest.mark.parametrize("name", ["nothing", "no_such_module:reward", "my_own_rewards:absent"])
 def test_a_reward_that_is_not_there_is_said_now(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapter", "verl", "--reward", name]) == 2
     told = capsys.readouterr()

@@ -135,7 +135,7 @@ def test_without_an_engine_no_row_is_read(score, sandboxes, monkeypatch: pytest.
     monkeypatch.setattr(EchoSandbox, "fault", SandboxUnavailable("no engine answers: install Docker"))
     code, summary, errors = score([{"completion": ECHO, "tests": TESTS}])
     assert (code, summary) == (2, None)
-    assert errors == "rlvr score: --verifier code: no engine answers: install Docker\n"
+    assert errors == "rlvr score: verifier code: no engine answers: install Docker\n"
     assert sandboxes[0].closed == 1
 
 
