@@ -75,9 +75,9 @@ async def _rubric_reward(
         **cast(dict[str, Any], info if isinstance(info, dict) else {}),
         "id": state.get("example_id"),
     }
-    problem = problem_of(row, gold=answer or None, prompt=prompt)
+    problem = problem_of(row, gold=answer or None, prompt=_plain(prompt))
     finished = not state.get("is_truncated", False)
-    (verdict,) = await judging.verdicts_async([(problem, completion_of(completion, finished=finished))])
+    (verdict,) = await judging.verdicts_async([(problem, completion_of(_plain(completion), finished=finished))])
     state[name] = {**_told(verdict), "numbers": {}}
     try:
         state[name]["numbers"] = judging.numbers(problem, verdict)
@@ -89,6 +89,15 @@ async def _rubric_reward(
 
 def _rubric_metric(name: str, part: str, /, state: Any) -> float:
     return state[name]["numbers"].get(part, 0.0)
+
+
+def _plain(messages: Any) -> Any:
+    """Text, or messages as dicts, whichever of verifiers' classes they are."""
+    if not isinstance(messages, list):
+        return messages
+    return [
+        message.model_dump() if hasattr(message, "model_dump") else message for message in cast(list[Any], messages)
+    ]
 
 
 def _told(verdict: Verdict) -> dict[str, str | None]:
