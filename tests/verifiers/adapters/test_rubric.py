@@ -50,27 +50,31 @@ def rollouts(reward: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return {output["prompt"][-1]["content"]: output for output in asyncio.run(run(address))}
 
 
+def ours(output: Any) -> dict[str, float]:
+    return {name: value for name, value in output["metrics"].items() if name.startswith("rlvr")}
+
+
 def test_rollouts_are_paid_and_log_their_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = rollouts(REWARD, monkeypatch)
     assert {name: output["reward"] for name, output in outputs.items()} == pytest.approx(
         {"right": 1.1, "wrong": 0, "cut": 0, "unreadable": 0}
     )
     parts = {"rlvr/acc": 1, "rlvr/judged": 1, "rlvr/correct": 1, "rlvr/format": 1}
-    assert outputs["right"]["metrics"] == pytest.approx({"rlvr": 1.1, **parts})
-    assert outputs["wrong"]["metrics"] == {**dict.fromkeys(parts, 0), "rlvr": 0, "rlvr/judged": 1}
+    assert ours(outputs["right"]) == pytest.approx({"rlvr": 1.1, **parts})
+    assert ours(outputs["wrong"]) == {**dict.fromkeys(parts, 0), "rlvr": 0, "rlvr/judged": 1}
     assert outputs["right"]["error"] is None
 
 
 def test_what_was_not_judged_is_an_error_of_the_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
     output = rollouts(REWARD, monkeypatch)["unreadable"]
     assert "could not be judged" in str(output["error"])
-    assert output["metrics"] == dict.fromkeys(output["metrics"], 0)
+    assert set(ours(output).values()) == {0}
 
 
 def test_what_was_not_judged_is_paid_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
     output = rollouts(Judging(GATED, unjudged=-1.0), monkeypatch)["unreadable"]
     assert output["reward"] == -1 and output["error"] is None
-    assert output["metrics"] == {"rlvr": -1, "rlvr/acc": 0, "rlvr/judged": 0, "rlvr/gate": 1, "rlvr/then/correct": 0}
+    assert ours(output) == {"rlvr": -1, "rlvr/acc": 0, "rlvr/judged": 0, "rlvr/gate": 0, "rlvr/then/correct": 0}
 
 
 def test_a_reward_that_raises_is_an_error_of_the_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
