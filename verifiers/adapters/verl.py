@@ -31,8 +31,8 @@ def as_verl(
     the manager `batch`. parts=False: the score alone, for the manager `prime`, which takes no dict.
 
     A completion that could not be judged raises NotJudged unless `Judging(reward, unjudged=…)` says what to pay. The
-    managers `naive`, `dapo`, `gdpo`, `remote` and `batch` let it through: the run ends with the reason. `limited`
-    and `prime` log it and pay 0 on their own account; with them say `unjudged=0.0`, and watch `judged`.
+    managers `naive`, `dapo`, `gdpo`, `remote` and `batch` let it through: the run ends with the reason.
+    `rate_limited` and `prime` log it and pay 0 by themselves; with them say `unjudged=0.0`, and watch `judged`.
     """
     if batch:
         return partial(_compute_scores, judging(reward), parts)
