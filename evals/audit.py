@@ -10,7 +10,7 @@ skipped [{key, title, why}]                                 what could not be lo
 status {…}, reasons [{status, reason, count, share}]
 parts [{name, samples, judged, mean, max, share_zero, share_max, correlation, varies}]
 spread {groups, all_right, all_wrong, all_same, shares}     shares: by problem, the share of its samples that is right
-second_opinion {pairs, samples, agree, no_opinion, left_out} or null
+second_opinion {pairs, samples, agree, no_opinion, hanging, left_out} or null
 lengths {unit, problems, difference, ci95, relative, correlation, deciles [{from, to, samples, score, beyond}], …}
 curves [{from, to, samples, score, correct, length, no_spread, shares {key: share}}]   where rows have a step
 """

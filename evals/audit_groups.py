@@ -153,9 +153,9 @@ def same_texts(samples: Samples) -> list[tuple[int, list[int]]]:
 
 def _really_different(samples: Samples, problems: set[int]) -> bool:
     """Whether one text cannot be right for all of them: two golds, or no golds known and two prompts."""
-    golds = {gold for problem in problems if (gold := samples.golds[problem]) is not None}
+    golds = sorted({canonical(gold) for problem in problems if (gold := samples.golds[problem]) is not None})
     if golds:
-        return len({canonical(gold) for gold in golds}) > 1
+        return any(equivalent(golds[0], gold, timeout_s=1.0) is False for gold in golds[1:])
     return len({samples.prompts[problem] for problem in problems}) > 1
 
 

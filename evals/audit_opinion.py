@@ -21,6 +21,8 @@ DEADLINE_S = 3.0
 """Wall-clock seconds for one pair; what hangs gets as many once more, alone."""
 LONGEST = 1000
 """Characters of a gold or an answer that are still handed over."""
+MOST_HANGING = 20
+"""Pairs that hang before it is asked nothing more: each costs seven seconds, and a policy may write any number."""
 _MEMORY_MB = 3000
 
 
@@ -50,6 +52,9 @@ class Answers:
 
     pairs: int
     left_out: int
+    """Pairs that were not asked about."""
+    hanging: int = 0
+    """Pairs on which it took too long."""
     no_opinion: int = 0
     right: int = 0
     """Samples that the reward calls right and on which there is an opinion."""
@@ -65,6 +70,7 @@ class Answers:
             "samples": self.right + self.wrong + self.no_opinion,
             "agree": self.agree,
             "no_opinion": self.no_opinion,
+            "hanging": self.hanging,
             "left_out": self.left_out,
         }
 
@@ -95,7 +101,7 @@ def question(samples: Samples, *, wanted: bool | None, limit: int) -> Question:
 
 
 def ask(question: Question, workers: int | None, progress: Progress) -> Answers | None:
-    """math-verify's opinion on every pair; None where it is not asked."""
+    """math-verify's opinion on every pair, up to `MOST_HANGING` that hang; None where it is not asked."""
     if question.why_not is not None:
         return None
     answers = Answers(len(question.pairs), question.left_out)
@@ -104,6 +110,11 @@ def ask(question: Question, workers: int | None, progress: Progress) -> Answers 
         for number, (pair, verdict) in enumerate(zip(question.pairs, verdicts, strict=True), 1):
             _count(answers, pair, verdict)
             progress.read(number, number)
+            answers.hanging += verdict.status == "timeout"
+            if answers.hanging >= MOST_HANGING:
+                answers.left_out += len(question.pairs) - number
+                answers.pairs = number
+                break
     answers.paid.sort(key=lambda pair: -len(pair.right))
     answers.unpaid.sort(key=lambda pair: -len(pair.wrong))
     return answers

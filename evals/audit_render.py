@@ -129,10 +129,11 @@ def _remarks(found: Row) -> list[str]:
     opinion = found["second_opinion"]
     if opinion is not None:
         asked = max(opinion["samples"] - opinion["no_opinion"], 1)
-        left = f", {opinion['left_out']:,} pairs not asked (--second-opinion-limit)" if opinion["left_out"] else ""
+        hung = f"; {opinion['hanging']:,} pairs hung" if opinion["hanging"] else ""
+        left = f"; {opinion['left_out']:,} pairs were not asked" if opinion["left_out"] else ""
         lines.append(
             f"[dim]math-verify:[/] {opinion['pairs']:,} different pairs of gold and answer, agrees on "
-            f"{opinion['agree'] / asked:.2%} of {asked:,} samples, no opinion on {opinion['no_opinion']:,}{left}"
+            f"{opinion['agree'] / asked:.2%} of {asked:,} samples, no opinion on {opinion['no_opinion']:,}{hung}{left}"
         )
     if found["bad_rows"]:
         lines.append(f"[dim]note:[/] {found['bad_rows']:,} rows could not be read and are not counted")

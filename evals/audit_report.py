@@ -71,13 +71,13 @@ def _body(title: str, found: Row, texts: Mapping[int, Scored]) -> Html:
         "header", {}, h("h1", {}, _visible(title)), h("p", {"class": "muted"}, read),
         h("p", {"class": "verdict"}, verdict_line(found)),
     )  # fmt: skip
-    plots = [plot for plot in (solved_shares(found), by_length(found), *drift(found)) if plot is not None]
+    plots = [plot for plot in (solved_shares(found), by_length(found)) if plot is not None]
     return h(
         "", {}, header, h("dl", {"class": "tiles"}, *_tiles(found)),
         h("div", {"class": "overview"}, _overview(found)),
         h("div", {"class": "plots"}, *plots),
         *(section for name in SECTIONS for section in _section(name, found, texts)),
-        _verdicts(found), *_parts(found["parts"]), *_nothing(found), *_skipped(found["skipped"]),
+        *_steps(found), _verdicts(found), *_parts(found["parts"]), *_nothing(found), *_skipped(found["skipped"]),
     )  # fmt: skip
 
 
@@ -178,6 +178,12 @@ def _text(text: str) -> Iterator[Html]:
     yield h("div", {"class": "text"}, _visible(text[:HEAD]))
     yield h("p", {"class": "gap"}, f"{missing:,} characters are left out here")
     yield h("div", {"class": "text"}, _visible(text[-TAIL:]))
+
+
+def _steps(found: Row) -> Iterator[Html]:
+    plots = list(drift(found))
+    if plots:
+        yield h("section", {}, h("h2", {}, "Over the steps"), h("div", {"class": "plots"}, *plots))
 
 
 def _verdicts(found: Row) -> Html:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from ..verifiers.extract import find_answer, split_thought
 from ..verifiers.math import equivalent
 from ..verifiers.math.normalize import canonical
+from ..verifiers.math.verify import read_gold
 from ..verifiers.shaping import repetition_penalty
 from ..verifiers.types import Completion, Problem
 
@@ -83,13 +84,14 @@ def leaked_gold(problem: Problem) -> str | None:
     if not problem.prompt or not problem.answer:
         return None
     stated = find_answer(problem.prompt[-20_000:], "answer")
-    if not stated or not canonical(stated) or canonical(stated) != canonical(problem.answer):
+    gold = read_gold(problem.answer)
+    if not stated or gold is None or canonical(stated) != canonical(gold):
         return None
     return f"answer in the prompt: {_quote(stated)}"
 
 
 def _hedged(problem: Problem, completion: Completion, extracted: str | None) -> Found | None:
-    gold = problem.answer
+    gold = read_gold(problem.answer) if problem.answer else None
     if extracted and gold and _OR.search(extracted[:400]) and not _SEVERAL.search(gold):
         return 2.0, f"the answer says `or`: {_quote(extracted)}"
     answers = _given(split_thought(completion.text)[1][-HEDGE_TAIL:])
