@@ -16,7 +16,7 @@ from .rows import completion_of, problem_of
 
 NAMED = "RlvrEnvironment"
 PLUG = (
-    'register_env("rlvr", "{module}.RlvrEnvironment"), '
+    'register_env("rlvr", "{module}.RlvrEnvironment"); '
     'ACTOR_ENVIRONMENT_REGISTRY["{module}.RlvrEnvironment"] = PY_EXECUTABLES.SYSTEM'
 )
 

@@ -1,5 +1,5 @@
-"""rLLM's contract, from rllm-org/rllm: `rllm/eval/types.py` at cd24263, `rllm/types.py` and `rllm/runner.py` at 02f0663,
-`rllm/engine/agentflow_engine.py` at 969979c, `rllm/rewards/reward_fn.py` at 33f147a."""
+"""rLLM's contract, from rllm-org/rllm: `rllm/eval/types.py` at cd24263, `rllm/types.py` and `rllm/runner.py` at
+02f0663, `rllm/engine/agentflow_engine.py` at 969979c, `rllm/rewards/reward_fn.py` at 33f147a."""
 
 import inspect
 import sys
@@ -96,7 +96,7 @@ def _rllm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class AgentTrainer:
-    """What the engine does with the evaluator for an episode: by position, then rewards and signals are written back."""
+    """What the engine does with the evaluator for an episode: by position; rewards and signals are written back."""
 
     def __init__(self, evaluator: Any, train_dataset: Any) -> None:
         assert isinstance(evaluator, Evaluator)
