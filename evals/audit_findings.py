@@ -124,8 +124,8 @@ def verdict_findings(found: Findings, samples: Samples, parts: Sequence[Mapping[
         number = STATUSES.index(status)
         found.add_samples(status, [i for i, each in enumerate(tally.status) if each == number], len(samples))
     unjudged = [i for i in range(len(samples)) if not samples.judged(i)]
-    causes = [f"{reason} {n:,}" for (status, reason), n in tally.reasons.most_common() if status == "error"]
-    found.add_samples("not_judged", unjudged, len(samples), says=", ".join(causes[:4]))
+    causes = ", ".join(f"{reason} {n:,}" for reason, n in samples.unjudged.most_common(4))
+    found.add_samples("not_judged", unjudged, len(samples), says=causes)
     if not parts:
         found.skip("dead_part", "the reward has no parts")
         return
@@ -137,22 +137,23 @@ def verdict_findings(found: Findings, samples: Samples, parts: Sequence[Mapping[
 
 def group_findings(found: Findings, samples: Samples, groups: Spread) -> None:
     """Groups without spread, problems that none or all solve, golds that may be wrong."""
-    found.add("unsolved", len(groups.unsolved), groups.problems, [(i, "") for i in groups.unsolved])
-    if not groups.groups:
-        for key in ("no_spread", "solved", "suspect_gold"):
+    problems = len(groups.shares)
+    if not problems:
+        for key in ("no_spread", "unsolved", "solved", "suspect_gold"):
             found.skip(key, "no problem has two judged samples")
         return
+    found.add("unsolved", len(groups.unsolved), problems, [(i, "") for i in groups.unsolved])
+    found.add("solved", len(groups.solved), problems)
     same = f", {len(groups.all_same):,} the same otherwise" if groups.all_same else ""
     says = f"{len(groups.all_wrong):,} all wrong, {len(groups.all_right):,} all right{same}"
     kinds = ((groups.all_wrong, "all wrong"), (groups.all_same, "all the same"))
     worst = [(i, kind) for members, kind in kinds for i in members]  # those all right have nothing to show
     found.add("no_spread", len(worst) + len(groups.all_right), groups.groups, worst, says=says)
-    found.add("solved", len(groups.solved), len(groups.shares))
     worst = [
         (each.samples[0], f"gold {_line(each.gold)}; {each.share:.0%} of its samples say {_line(each.answer)}")
         for each in groups.suspects
     ]
-    found.add("suspect_gold", len(worst), groups.problems, worst)
+    found.add("suspect_gold", len(worst), problems, worst)
 
 
 def length_finding(found: Findings, lengths: Mapping[str, Any]) -> None:

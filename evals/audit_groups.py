@@ -20,8 +20,8 @@ AGREE = 0.5
 FEWEST = 4
 """Samples of a problem from which on their agreement, or their median length, counts."""
 SHORT, SHORT_SHARE = 200, 0.1
-_ANSWERS = 24  # different answers of a problem that are compared with one another
-_LONGEST = 300  # characters of an answer that is compared as mathematics
+_ANSWERS = 12  # different answers of a problem that are compared with one another
+_LONGEST = 100  # characters of an answer that is compared as mathematics
 DECILES = 10
 
 
@@ -45,13 +45,10 @@ class Spread:
     """The first sample of each such group, as in the lists below."""
     all_wrong: list[int] = field(default_factory=list[int])
     all_same: list[int] = field(default_factory=list[int])
-    problems: int = 0
-    """With a judged sample."""
+    shares: list[float] = field(default_factory=list[float])
+    """By problem with two judged samples or more, here and below: the share of them that is right."""
     unsolved: list[int] = field(default_factory=list[int])
     solved: list[int] = field(default_factory=list[int])
-    """Problems all of whose samples, two at least, are right."""
-    shares: list[float] = field(default_factory=list[float])
-    """By problem of two judged samples or more: the share of them that is right."""
     suspects: list[Agreement] = field(default_factory=list[Agreement])
 
     @property
@@ -80,15 +77,13 @@ def spread(samples: Samples) -> Spread:
             kind.append(judged[0])
     for problem, members in samples.problems():
         judged = [i for i in members if samples.judged(i)]
-        if not judged:
+        if len(judged) < 2:
             continue
-        found.problems += 1
         right = sum(map(samples.rewarded, judged))
-        if len(judged) > 1:
-            found.shares.append(right / len(judged))
-            if right == len(judged):
-                found.solved.append(judged[0])
-        if not right:
+        found.shares.append(right / len(judged))
+        if right == len(judged):
+            found.solved.append(judged[0])
+        elif not right:
             found.unsolved.append(judged[0])
             agreement = _agreement(samples, problem, judged)
             if agreement is not None:
@@ -108,7 +103,7 @@ def _agreement(samples: Samples, problem: int, judged: Sequence[int]) -> Agreeme
     if sum(counts[text] for text in common) <= AGREE * len(judged):
         return None
     short = [text for text in common if len(text) <= _LONGEST]
-    classes = equivalence_classes(short, lambda a, b: equivalent(a, b, timeout_s=1.0))
+    classes = equivalence_classes(short, lambda a, b: equivalent(a, b, timeout_s=0.5))
     for place, text in enumerate(common):
         classes.setdefault(text, -1 - place)  # a long answer is equal to its own text alone
     votes = Counter(dict.fromkeys(classes.values(), 0))

@@ -99,7 +99,7 @@ KINDS: Mapping[str, Kind] = {
         "groups", 0.5, 0.9,
     ),
     "unsolved": Kind(
-        _GROUPS, "problems that nobody solved", "no judged sample is correct", "problems", 0.3, 0.9
+        _GROUPS, "problems that nobody solved", "two judged samples or more, none correct", "problems", 0.3, 0.9
     ),
     "solved": Kind(
         _GROUPS, "problems that all samples solve", "two judged samples or more, all correct", "problems", 0.5, 0.9

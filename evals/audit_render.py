@@ -17,7 +17,25 @@ _COLOURS = {"serious": "bold red", "look": "yellow"}
 _REASONS = 6
 _PARTS = 8
 
+# Control characters, lone surrogates and what turns text around, as signs for them: a page cannot hold them, and a
+# terminal would obey them.
+_INVISIBLE = {
+    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
+    **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
+}
+
 Row = Mapping[str, Any]
+
+
+def visible(text: str) -> str:
+    """The text without what acts on a page or a terminal.
+
+    >>> visible("a\\x1b[2J")
+    'a␛[2J'
+    """
+    return text.translate(_INVISIBLE)
 
 
 def print_audit(found: Row, *, report: Path | None) -> None:
@@ -40,9 +58,7 @@ def print_audit(found: Row, *, report: Path | None) -> None:
     for line in _remarks(found):
         console.print(line)
     if report is None and matter:
-        console.print(
-            f"[dim]next:[/] rlvr audit {escape(' '.join(found['files']))} --report audit.html", soft_wrap=True
-        )
+        console.print(f"[dim]next:[/] rlvr audit {_cell(' '.join(found['files']))} --report audit.html", soft_wrap=True)
 
 
 def verdict_line(found: Row) -> str:
@@ -71,16 +87,17 @@ def _findings(findings: Sequence[Row]) -> Iterator[RenderableType]:
     count = max(len(f"{each['count']:,}") for each in findings)
     for each in findings:
         amount = f"{each['count']:>{count},}  {each['share']:>6.1%}  of {each['of']:,} {each['unit']}"
-        line = Text(f"{each['severity']:<8} ", style=_COLOURS[each["severity"]])
-        line.append(f"{each['title']:<{title}}", style="bold").append("" if each["key"] == "length" else f"  {amount}")
-        yield line
+        level = (f"{each['severity']:<8} ", _COLOURS[each["severity"]])
+        yield Text.assemble(
+            level, (f"{each['title']:<{title}}", "bold"), "" if each["key"] == "length" else f"  {amount}"
+        )
         worst = each["worst"]
         told = [each["says"]] if each["says"] else []
         if worst:
-            why = " ".join(worst[0]["why"].split())
+            why = " ".join(visible(worst[0]["why"]).split())
             told.append(f"{Path(worst[0]['file']).name}:{worst[0]['line']}" + (f"  {why}" if why else ""))
         for text in told:
-            yield Padding(Text(text, style="dim", overflow="fold"), (0, 0, 0, 9))
+            yield Padding(Text(visible(text), style="dim", overflow="fold"), (0, 0, 0, 9), expand=False)
 
 
 def _reasons(found: Row) -> Table:
@@ -90,7 +107,7 @@ def _reasons(found: Row) -> Table:
     for heading in ("samples", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in found["reasons"][:_REASONS]:
-        table.add_row(row["status"], escape(row["reason"]), f"{row['count']:,}", f"{row['share']:.1%}")
+        table.add_row(row["status"], _cell(row["reason"]), f"{row['count']:,}", f"{row['share']:.1%}")
     more = found["reasons"][_REASONS:]
     if more:
         rest = sum(row["count"] for row in more)
@@ -108,10 +125,14 @@ def _parts(parts: Sequence[Row]) -> Table:
             f"{part['mean']:.3f}", f"{part['share_zero']:.1%}", f"{part['share_max']:.1%}",
         )  # fmt: skip
         correlation = "none" if part["correlation"] is None else f"{part['correlation']:+.2f}"
-        table.add_row(escape(part["name"]), *shares, correlation)
+        table.add_row(_cell(part["name"]), *shares, correlation)
     if len(parts) > _PARTS:
         table.add_row(f"[dim]and {len(parts) - _PARTS} more: --json[/]")
     return table
+
+
+def _cell(text: str) -> str:
+    return escape(visible(text[:200]).replace("\n", " "))
 
 
 def _remarks(found: Row) -> list[str]:
@@ -119,13 +140,11 @@ def _remarks(found: Row) -> list[str]:
     said = [
         each["title"] + (f" {each['share']:.1%}" if each["count"] and each["key"] != "length" else "") for each in fine
     ]
-    lines = [f"[dim]fine:[/] {', '.join(said)}"] if said else []
+    lines = [f"[dim]fine:[/] {'; '.join(said)}"] if said else []
     by_cause: dict[str, list[str]] = {}
     for each in found["skipped"]:
         by_cause.setdefault(each["why"], []).append(each["title"])
-    lines += [
-        f"[dim]not looked for:[/] {escape(', '.join(titles))} ({escape(why)})" for why, titles in by_cause.items()
-    ]
+    lines += [f"[dim]not looked for:[/] {'; '.join(titles)} ({escape(why)})" for why, titles in by_cause.items()]
     opinion = found["second_opinion"]
     if opinion is not None:
         asked = max(opinion["samples"] - opinion["no_opinion"], 1)

@@ -13,7 +13,7 @@ from typing import Any
 
 from .audit_kinds import KINDS, SECTIONS
 from .audit_plots import by_length, drift, solved_shares
-from .audit_render import verdict_line
+from .audit_render import verdict_line, visible
 from .audit_rows import Scored, ScoredFiles
 from .markup import Html, h
 from .report import page_policy, write_whole
@@ -22,12 +22,6 @@ HEAD, TAIL = 2_000, 4_000
 """Characters of a text that the page holds: its beginning and its end."""
 _HERE = Path(__file__).parent
 _ANCHOR = re.compile(r"[^a-z]+")
-# Control characters and lone surrogates as what stands for them; no page can hold them.
-_INVISIBLE = {
-    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
-    0x7F: 0x2421,
-    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)], 0xFFFD),
-}
 
 Row = Mapping[str, Any]
 
@@ -44,7 +38,7 @@ def write_audit_report(path: str | os.PathLike[str], found: Row, files: ScoredFi
     names = ", ".join(Path(name).name for name in found["files"])
     fields = {
         "csp": page_policy(page),
-        "title": escape(_visible(f"Audit of {names}")),
+        "title": escape(visible(f"Audit of {names}")),
         "body": _body(f"Audit of {names}", found, texts),
     }
     parts = re.split(r"\{\{(\w+)\}\}", page)
@@ -68,7 +62,7 @@ def _body(title: str, found: Row, texts: Mapping[int, Scored]) -> Html:
     steps = "" if found["steps"] is None else f" over the steps {found['steps'][0]:,} to {found['steps'][1]:,}"
     read = f"{found['samples']:,} samples of {found['problems']:,} problems{steps}, read by rlvr {found['rlvr']}"
     header = h(
-        "header", {}, h("h1", {}, _visible(title)), h("p", {"class": "muted"}, read),
+        "header", {}, h("h1", {}, visible(title)), h("p", {"class": "muted"}, read),
         h("p", {"class": "verdict"}, verdict_line(found)),
     )  # fmt: skip
     plots = [plot for plot in (solved_shares(found), by_length(found)) if plot is not None]
@@ -135,7 +129,7 @@ def _finding(each: Row, texts: Mapping[int, Scored], *, several: bool) -> Html:
             "h3", {}, h("span", {"class": f"level {each['severity']}"}, each["severity"]), f"{each['title']} ",
             h("span", {"class": "muted"}, counted),
         ),
-        *([h("p", {}, _visible(each["says"]))] if each["says"] else []),
+        *([h("p", {}, visible(each["says"]))] if each["says"] else []),
         h("p", {"class": "muted defined"}, f"{each['definition']}."),
         *samples,
         *([h("p", {"class": "muted"}, f"and {each['more']:,} more (--top)")] if each["more"] else []),
@@ -148,23 +142,23 @@ def _sample(worst: Row, scored: Scored, *, several: bool) -> Html:
     score = "not judged" if worst["score"] is None else f"score {worst['score']:g}"
     summary = h(
         "summary", {},
-        h("span", {}, h("b", {}, h("bdi", {}, _visible(worst["id"][:80]))), f" sample {worst['sample']}{step}"),
+        h("span", {}, h("b", {}, h("bdi", {}, visible(worst["id"][:80]))), f" sample {worst['sample']}{step}"),
         h("span", {"class": "muted"}, place),
         h("span", {"class": "muted"}, score),
-        h("span", {"class": "why"}, h("bdi", {}, _visible(worst["why"]))),
+        h("span", {"class": "why"}, h("bdi", {}, visible(worst["why"]))),
     )  # fmt: skip
     verdict = scored.verdict
     pair = h(
         "div", {"class": "pair"},
         *(
-            h("div", {}, h("h4", {}, name), h("div", {"class": "text box"}, "none" if text is None else _visible(text)))
+            h("div", {}, h("h4", {}, name), h("div", {"class": "text box"}, "none" if text is None else visible(text)))
             for name, text in (("Extracted answer", worst["extracted"]), ("Gold answer", worst["gold"]))
         ),
     )  # fmt: skip
     judged = f"{verdict.status}, {verdict.reason}" + (f": {verdict.detail}" if verdict.detail else "")
     prompt = scored.problem.prompt
     return h(
-        "details", {}, summary, h("p", {"class": "muted"}, _visible(judged[:600])), pair,
+        "details", {}, summary, h("p", {"class": "muted"}, visible(judged[:600])), pair,
         *([] if prompt is None else [h("h4", {}, "Prompt"), *_text(prompt)]),
         h("h4", {}, f"Completion, {len(scored.completion.text):,} characters"), *_text(scored.completion.text),
     )  # fmt: skip
@@ -173,11 +167,11 @@ def _sample(worst: Row, scored: Scored, *, several: bool) -> Html:
 def _text(text: str) -> Iterator[Html]:
     missing = len(text) - HEAD - TAIL
     if missing <= 0:
-        yield h("div", {"class": "text"}, _visible(text))
+        yield h("div", {"class": "text"}, visible(text))
         return
-    yield h("div", {"class": "text"}, _visible(text[:HEAD]))
+    yield h("div", {"class": "text"}, visible(text[:HEAD]))
     yield h("p", {"class": "gap"}, f"{missing:,} characters are left out here")
-    yield h("div", {"class": "text"}, _visible(text[-TAIL:]))
+    yield h("div", {"class": "text"}, visible(text[-TAIL:]))
 
 
 def _steps(found: Row) -> Iterator[Html]:
@@ -231,7 +225,7 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterab
         h(
             "tr", {},
             *(
-                h("td", {"class": kind}, cell if isinstance(cell, Html) else _visible(cell))
+                h("td", {"class": kind}, cell if isinstance(cell, Html) else visible(cell))
                 for kind, cell in zip(kinds, row, strict=True)
             ),
         )
@@ -257,8 +251,3 @@ def _percent(count: int, of: int) -> str:
 
 def _anchor(key: str) -> str:
     return _ANCHOR.sub("-", key)
-
-
-def _visible(text: str) -> str:
-    """The same with every character that a page cannot hold, or that would turn its text around, as a sign for it."""
-    return text.translate(_INVISIBLE)

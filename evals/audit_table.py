@@ -1,6 +1,7 @@
 """What an audit remembers of each sample: some dozens of bytes, so that memory does not follow the texts."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -32,7 +33,7 @@ class Samples:
 
     def __init__(self) -> None:
         self.tally = Tally()
-        self.file = array("H")
+        self.file = array("I")
         self.line = array("Q")
         self.number = array("q")
         self.step = array("q")
@@ -42,6 +43,8 @@ class Samples:
         self.golds: list[str | None] = []
         self.prompts = array("q")
         """By problem: a hash."""
+        self.unjudged: Counter[str] = Counter()
+        """Samples without a score, by the reason of the part that could not be judged."""
         self._ids: list[str] = []
 
     def __len__(self) -> int:
@@ -61,6 +64,8 @@ class Samples:
                 f"problem id {problem.id!r} stood for another problem or gold answer before; --id-field picks a column "
                 "that tells problems apart (the prompt's will do)",
             )  # fmt: skip
+        if verdict.score is None:
+            self.unjudged[_cause(verdict)] += 1
         leaf = math_verdict(verdict)
         self.maths.append(NOT_MATH if leaf is None or leaf.score is None else int(leaf.status == "correct"))
         if leaf is not None and leaf.extracted is not None:
@@ -112,6 +117,12 @@ def math_verdict(verdict: Verdict) -> Verdict | None:
         if found is not None:
             return found
     return verdict if verdict.reason in MATH_REASONS and not verdict.parts else None
+
+
+def _cause(verdict: Verdict) -> str:
+    """The reason of the innermost part without a score."""
+    part = next((part for part in verdict.parts.values() if part.score is None), None)
+    return verdict.reason if part is None else _cause(part)
 
 
 def _words_hash(text: str) -> int:

@@ -93,7 +93,7 @@ def test_groups_without_spread_and_what_they_are(look: Look) -> None:
     assert count(found, "no_spread") == (3, 4)
     assert finding(found, "no_spread")["says"] == "2 all wrong, 1 all right"
     assert listed(found, "no_spread") == [("none", 0), ("half", 0)]
-    assert count(found, "unsolved") == (2, 5)
+    assert count(found, "unsolved") == (2, 4)
     assert count(found, "solved") == (1, 4)
     assert sorted(found["spread"]["shares"]) == [0, 0, 0.5, 1]
 
@@ -104,6 +104,15 @@ def test_a_sample_that_was_not_judged_is_no_part_of_a_group(look: Look) -> None:
     assert count(found, "no_spread") == (0, 1)
     assert count(found, "not_judged") == (1, 4)
     assert finding(found, "not_judged")["says"] == "sandbox_unavailable 1"
+
+
+def test_the_part_that_was_not_judged_is_the_cause(look: Look) -> None:
+    broken = {"score": None, "status": "error", "reason": "no_token_count", "extracted": None, "parts": {}}
+    row = sample("p", 0, True, score=None, reason="part_not_judged", parts={"length": broken})
+    found = look([row, sample("p", 1, True)])
+    assert count(found, "not_judged") == (1, 2)
+    assert finding(found, "not_judged")["says"] == "no_token_count 1"
+    assert found["rewarded"] == 1
 
 
 def test_groups_are_of_one_step(look: Look) -> None:

@@ -60,6 +60,20 @@ def test_a_finding_is_printed_with_where_to_look(rlvr: Rlvr, write_rows: Write) 
     assert "not looked for: rewarded, and math-verify says no" in printed
 
 
+def test_a_terminal_is_not_obeyed(rlvr: Rlvr, write_rows: Write) -> None:
+    evil = "\x1b[2J\x07\ud800[bold]\u202e"
+    part = {"score": 1.0, "status": "correct", "reason": "r", "extracted": None, "parts": {}}
+    rows = [
+        row(f"{evil}{i}", 0, True, completion=f"\\boxed{{{evil}}}", reason=evil, extracted=evil, parts={evil: part})
+        for i in range(3)
+    ]
+    write_rows(rows, "s.jsonl")
+    done = rlvr("audit", "s.jsonl", "--no-second-opinion")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\u241b[2J\u2407\ufffd[bold]\ufffd" in done.stdout
+    assert not set(done.stdout) & set("\x1b\x07\ud800\u202e")
+
+
 def test_json_has_the_documented_keys(rlvr: Rlvr, write_rows: Write) -> None:
     write_rows(ROWS, "s.jsonl")
     object = found(rlvr("audit", "s.jsonl", "--json", "--no-second-opinion"))
