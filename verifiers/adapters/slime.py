@@ -1,9 +1,9 @@
 """slime: `--custom-rm-path rlvr_reward.reward_func`, with or without `--group-rm`.
 
-Read: THUDM/slime, `slime/rollout/rm_hub/__init__.py` at commit 0b420f1, `slime/rollout/sglang_rollout.py` at 0044b40,
-`slime/utils/types.py` at 0d234f3, `slime/ray/rollout.py` at a51f071. Run: the first against stand-ins for the others;
-slime has no package to install. Its remote rewards, `--rm-type remote_rm --rm-url http://…`, need no adapter:
-`rlvr serve` speaks their protocol.
+Read: slime 0.4.0 (THUDM/slime), `slime/rollout/rm_hub/__init__.py` at commit 0b420f1, `slime/rollout/sglang_rollout.py`
+at 0044b40, `slime/utils/types.py` at 0d234f3, `slime/ray/rollout.py` at a51f071. Not run: there is no package to
+install. Its remote rewards, `--rm-type remote_rm --rm-url http://…/remote_rm`, need no adapter: `rlvr serve` speaks
+their protocol.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ def as_slime(reward: Verifier | Judging) -> Callable[..., Any]:
 
     A sample that could not be judged has `remove_sample` set: slime leaves it out of the loss, but its reward still
     counts in the group's mean. With `--group-rm` it is paid the mean of those of its group that were judged, which
-    moves nobody's advantage (0 where none was: all of them are left out). Without, it is paid what
+    leaves that where it was (0 where none was: all of them are left out). Without, it is paid what
     `Judging(reward, unjudged=…)` says; else NotJudged is raised and slime's rollout ends with the reason.
     """
     return partial(_rm, judging(reward))
