@@ -59,6 +59,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(root)
         ray.init(
+            "local",
             num_cpus=1,
             include_dashboard=False,
             logging_level="error",
@@ -89,7 +90,7 @@ class Trainer:
             exec(line, {**scope, "PY_EXECUTABLES": system})
         module_name, _, attribute = self.registry["rlvr"].rpartition(".")
         actor = getattr(import_module(module_name), attribute)
-        # As NeMo-RL makes it, but for the variables: it passes on its whole environment, and ours leads to the stand-in.
+        # As NeMo-RL makes it, but for the variables: it passes on its whole environment; ours lead to the stand-in.
         self.env = actor.options(
             runtime_env={
                 "py_executable": executables[self.registry["rlvr"]],
