@@ -1,6 +1,7 @@
 """`rlvr serve`: from options to a service that runs until it is told to stop."""
 
 import argparse
+import asyncio
 import ipaddress
 import os
 import socket
@@ -51,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
         description=dedent("""\
             Serve one reward over HTTP: our own API, OpenRLHF's and slime's remote rewards. Items are judged in worker
             processes; one that is slow or hostile holds up no other. What is accepted is answered; what does not fit
-            into the queue is refused with 429 and Retry-After. SIGTERM finishes what was accepted, then exits with 0;
-            a second signal ends it at once."""),
+            into the queue is refused with 429 and Retry-After. SIGTERM finishes what was accepted, then exits with 0.
+            At a second signal what is left is answered as not judged, and the exit code is 1."""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=dedent("""\
             examples:
@@ -162,7 +163,7 @@ def _serve(service: Service, config: uvicorn.Config, listening: socket.socket) -
         listening.close()
     if service.unusable is not None:
         raise service.unusable
-    return 1 if server.force_exit or server.left_over else 0
+    return 1 if server.unanswered else 0
 
 
 class _Server(uvicorn.Server):
@@ -171,10 +172,13 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, listening: socket.socket) -> None:
         super().__init__(config)
         self._service, self._listening = service, listening
-        self.left_over = 0
+        self._signals = 0
+        self.unanswered = 0
+        """Items without a verdict, and requests without an answer, when it ended."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         _say(self._service.settings, *self._listening.getsockname()[:2])
 
@@ -186,12 +190,18 @@ class _Server(uvicorn.Server):
         """Finish what was accepted, within the grace."""
         self._service.draining = True
         await super().shutdown(sockets)
-        self.left_over = len(self.server_state.tasks)
+        self.unanswered += len(self.server_state.tasks)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal ends the service when all is answered, the second at once."""
-        self.force_exit = self.should_exit
+        """The first signal lets everything be judged, the second answers what is left as not judged, the third ends."""
+        self._signals += 1
         self.should_exit = True
+        if self._signals == 2:
+            self._loop.call_soon_threadsafe(self._give_up)
+        self.force_exit = self._signals > 2
+
+    def _give_up(self) -> None:
+        self.unanswered += self._service.pool.close()
 
 
 def _say(settings: Settings, host: str, port: int) -> None:

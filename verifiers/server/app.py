@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from ..rows import verdict_row
@@ -105,10 +105,10 @@ def _add_own_api(app: FastAPI, service: Service) -> None:
         data = read_json(await request.body())
         if many := isinstance(data, dict) and "items" in data:
             asked = read(models.Items, cast(object, data))
-            pairs = [_pair(item, index, f"items[{index}].completion") for index, item in enumerate(asked.items)]
+            pairs = [_pair(item, index, f"items[{index}].") for index, item in enumerate(asked.items)]
             deadline_s = asked.deadline_s
         else:
-            pairs = [_pair(read(models.Item, cast(object, data)), 0, "completion")]
+            pairs = [_pair(read(models.Item, cast(object, data)), 0, "")]
             deadline_s = None
         verdicts = await service.verdicts(request, pairs, deadline_s)
         if verdicts is None:
@@ -211,6 +211,10 @@ def _add_errors(app: FastAPI) -> None:
     async def bad_request(request: Request, error: BadRequest) -> Response:
         return JSONResponse({"detail": str(error)}, 422)
 
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return _gone()
+
     @app.exception_handler(NotPayable)
     async def not_payable(request: Request, error: NotPayable) -> Response:
         return JSONResponse({"detail": str(error)}, 503)
@@ -221,11 +225,11 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"detail": error.detail}, error.code, headers)
 
 
-def _pair(item: models.Item, index: int, name: str) -> tuple[Problem, Completion]:
+def _pair(item: models.Item, index: int, place: str) -> tuple[Problem, Completion]:
     try:
         return item.pair(index)
     except ValueError as error:
-        raise BadRequest(f"{name}: {error}") from None
+        raise BadRequest(f"{place}{error}") from None
 
 
 def _gone() -> Response:

@@ -30,6 +30,8 @@ class Job:
         self.left = len(frames)
         self.future: asyncio.Future[list[object]] = loop.create_future()
         self.timer: asyncio.TimerHandle | None = None
+        self.abandoned = False
+        """Whether its client has left."""
         if not frames:
             self.future.set_result([])
 

@@ -5,10 +5,10 @@ Requests are read with `read`, which gives one line for the first thing that is 
 
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, ValidationError
 from pydantic_core import from_json
 
-from ..adapters.rows import answer_text, completion_of
+from ..adapters.rows import completion_of
 from ..columns import text_of_prompt
 from ..types import Completion, Problem
 
@@ -21,7 +21,7 @@ _ROW: dict[str, Any] = {
 class Strict(BaseModel):
     """A field that nobody knows is refused: a misspelt one would be passed over in silence."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Loose(BaseModel):
@@ -43,20 +43,21 @@ class Item(Strict):
 
     model_config = ConfigDict(
         extra="forbid",
+        allow_inf_nan=False,
         json_schema_extra={"example": {"id": "sum", "prompt": "2+2?", "answer": "4", "completion": _ANSWER}},
     )
 
     completion: str | list[Message] = Field(
         description="What the model wrote: text, or chat messages, of which the last one of the assistant counts."
     )
-    answer: str | int | float | None = Field(
+    answer: str | StrictInt | StrictFloat | None = Field(
         default=None, description="The gold answer: text or a number. Rewards for mathematics need it."
     )
     tests: Any = Field(
         default=None, description="Tests for a program, as `verify_code` reads them: an object or its text."
     )
     prompt: str | list[Message] | None = Field(default=None, description="What was asked.")
-    id: str | int | None = Field(
+    id: str | StrictInt | None = Field(
         default=None, description="Comes back with the result. Default: the place in the list."
     )
     source: str | None = Field(
@@ -70,11 +71,14 @@ class Item(Strict):
         problem = Problem(
             id=str(index) if self.id is None else str(self.id),
             prompt=text_of_prompt(_plain(self.prompt)),
-            answer=answer_text(self.answer),
+            answer=None if self.answer is None else str(self.answer),
             tests=self.tests,
             source=self.source,
         )
-        return problem, completion_of(_plain(self.completion), n_tokens=self.n_tokens, finished=self.finished)
+        try:
+            return problem, completion_of(_plain(self.completion), n_tokens=self.n_tokens, finished=self.finished)
+        except ValueError as error:
+            raise ValueError(f"completion: {error}") from None
 
 
 class Items(Strict):

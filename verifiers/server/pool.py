@@ -111,19 +111,19 @@ class Pool:
             self._start_worker()
         self._tick()
 
-    def close(self) -> None:
-        """Kill the workers. What was not answered is not judged (`overloaded`)."""
-        for lane in (self._waiting, self._waiting_slow):
-            while lane:
-                self._answer(lane.pop(), _overloaded())
+    def close(self) -> int:
+        """Kill the workers; safe to call twice. What has no answer is not judged (`overloaded`): how many items."""
         if self._ticker is not None:
             self._ticker.cancel()
+        left = [lane.pop() for lane in (self._waiting, self._waiting_slow) for _ in range(len(lane))]
+        left += [worker.item for worker in self._all if worker.item is not None and not worker.item.job.over]
         for worker in self._all:
             worker.discard()
-            if worker.item is not None and not worker.item.job.over:
-                self._answer(worker.item, _overloaded())
         self._all.clear()
         self._idle.clear()
+        for item in left:
+            self._answer(item, _overloaded())
+        return len(left)
 
     def submit(self, pairs: Sequence[Pair], deadline_s: float) -> "Job":
         """`job.future` will hold a verdict for each pair, in order, before the deadline. Ask `has_room` first."""

@@ -35,7 +35,7 @@ def openrlhf_pairs(request: OpenRlhfRequest) -> list[tuple[Problem, Completion]]
             "query, prompts and labels: are {}, {} and {} long; they must be of one length".format(*counts)
         )
     return [
-        (problem_of({}, index, gold=label, prompt=prompt), finished(response_of(query, prompt, f"query[{index}]")))
+        (_problem(label, prompt, index, f"labels[{index}]"), finished(response_of(query, prompt, f"query[{index}]")))
         for index, (query, prompt, label) in enumerate(zip(request.query, request.prompts, request.labels, strict=True))
     ]
 
@@ -59,8 +59,8 @@ def slime_pair(request: SlimeRequest) -> tuple[Problem, Completion]:
     """One sample."""
     prompt = request.prompt
     if isinstance(prompt, list):
-        return problem_of({}, gold=request.label, prompt=[m.model_dump() for m in prompt]), finished(request.response)
-    return problem_of({}, gold=request.label, prompt=prompt), finished(request.response)
+        return _problem(request.label, [each.model_dump() for each in prompt], 0, "label"), finished(request.response)
+    return _problem(request.label, prompt, 0, "label"), finished(request.response)
 
 
 def slime_reply(verdict: Verdict, unjudged: float | None, *, as_row: bool) -> float | Row:
@@ -88,9 +88,9 @@ def response_of(query: str, prompt: str, item: str) -> str:
     >>> response_of("<s>Two and two? Four.", "Two and two?", "query[0]")
     ' Four.'
     """
-    head, found, response = query.partition(prompt)
-    if found and len(head) <= _LEAD:
-        return response
+    at = query.find(prompt, 0, _LEAD + len(prompt))
+    if at >= 0:
+        return query[at + len(prompt) :]
     begin = query[:_OVERLAP]
     at = prompt.find(begin) if len(begin) == _OVERLAP else -1
     while at >= 0:
@@ -110,6 +110,13 @@ def finished(text: str) -> Completion:
     while (mark := _MARK.search(text[max(0, end - _TAIL) : end])) is not None:
         end -= len(mark[0])
     return Completion(text) if end == len(text) else Completion(text[:end], finished=True)
+
+
+def _problem(label: object, prompt: object, index: int, name: str) -> Problem:
+    try:
+        return problem_of({}, index, gold=label, prompt=prompt)
+    except (ValueError, OverflowError) as error:  # a whole number of hundreds of digits
+        raise BadRequest(f"{name}: {error}") from None
 
 
 def _accuracy(verdict: Verdict) -> float:

@@ -121,10 +121,10 @@ class Service:
         try:
             return await job.future
         except asyncio.CancelledError:
-            if not job.over:  # the server ends, not the client
-                self.pool.cancel(job)
-                raise
-            return None
+            if job.abandoned:
+                return None
+            self.pool.cancel(job)  # the server gives up, not the client
+            raise
         finally:
             timer.cancel()
             for watcher in watchers:
@@ -135,6 +135,7 @@ class Service:
             pass
         if not job.over:
             self.metrics.hang_up()
+            job.abandoned = True
             self.pool.cancel(job)
 
 
