@@ -9,6 +9,7 @@ one item that was lost alone three times is `verifier_crashed`: it took the acto
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 from collections import deque
@@ -34,6 +35,7 @@ _BATCH_BYTES = 1 << 20
 _BATCH_S = 1.0  # what a batch should take: the last one's pace decides how many items the next one has
 _TRIES = 3  # how many actors may die at one item, or while they load the verifier
 _STORE_BYTES = 256 << 20
+_KNOCK_S = 10.0
 
 Pair = tuple[Problem, Completion]
 
@@ -63,6 +65,7 @@ def connected(address: str | None = None, *, workers: int | None = None) -> Gene
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {"num_cpus": workers or cores(), "object_store_memory": _STORE_BYTES, "include_dashboard": False}
     else:
+        _knock(address)
         options["runtime_env"] = {"py_modules": _own_modules()}
     try:
         with _own_signals():
@@ -303,6 +306,19 @@ class _Run:
         self._say(f"a Ray actor cannot be started ({type(error).__name__})")
         if not self._actors:
             raise UnusableVerifier(f"no Ray actor could start: {error}") from error
+
+
+def _knock(address: str) -> None:
+    """Raises ConnectionError when nobody listens: Ray would go on trying for many minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon:
+        if address != "auto":
+            raise ConnectionError(f"{address} is no Ray address: auto, host:port or ray://host:port")
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConnectionError(f"no Ray cluster answers at {address}: {error}") from None
 
 
 def _layout(ray: Any, workers: int | None, threads: bool) -> tuple[int, int]:
