@@ -75,9 +75,9 @@ def response_of(query: str, prompt: str) -> str:
     >>> response_of("<s>Two and two? Four.", "Two and two?")
     ' Four.'
     """
-    head, found, response = query.partition(prompt)
-    if found and len(head) <= _LEAD:
-        return response
+    at = query.find(prompt, 0, _LEAD + len(prompt))
+    if at >= 0:
+        return query[at + len(prompt) :]
     begin = query[:_OVERLAP]
     at = prompt.find(begin) if len(begin) == _OVERLAP else -1
     while at >= 0:

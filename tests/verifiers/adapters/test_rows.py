@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rlvr.verifiers import Completion, Problem
-from rlvr.verifiers.adapters.rows import completion_of, problem_of
+from rlvr.verifiers.adapters.rows import completion_of, finished, problem_of, response_of
 
 np = pytest.importorskip("numpy")
 TESTS = {"inputs": ["1"], "outputs": ["2"]}
@@ -83,3 +83,52 @@ def test_no_row_raises(row: dict[str, object]) -> None:
     found = problem_of(row)
     assert isinstance(found.id, str)
     assert found.answer is None or isinstance(found.answer, str)
+
+
+LONG = "A prompt of more than thirty-two characters: what is 2+2?<|assistant|>"
+
+
+@pytest.mark.parametrize(
+    ("query", "prompt", "response"),
+    [
+        (LONG + "It is 4.", LONG, "It is 4."),
+        ("<s>" + LONG + "It is 4.", LONG, "It is 4."),
+        (LONG[9:] + "It is 4.", LONG, "It is 4."),
+        (LONG + LONG + "It is 4.", LONG, LONG + "It is 4."),
+        (LONG, LONG, ""),
+        ("It is 4.", "", "It is 4."),
+    ],
+    ids=["whole", "behind-a-mark", "cut-from-the-left", "the-model-repeats-it", "nothing-was-written", "no-prompt"],
+)
+def test_what_follows_a_prompt(query: str, prompt: str, response: str) -> None:
+    assert response_of(query, prompt) == response
+
+
+@pytest.mark.parametrize("query", ["", "It is 4.", LONG[:40], "x" * 65 + LONG, LONG[-20:] + "It is 4."])
+def test_a_query_without_its_prompt_is_refused(query: str) -> None:
+    with pytest.raises(ValueError, match="does not begin with its prompt"):
+        response_of(query, LONG)
+
+
+@given(st.text(), st.text(min_size=1))
+def test_what_follows_any_prompt(prompt: str, response: str) -> None:
+    assert response_of(prompt + response, prompt) == response
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "ended"),
+    [
+        ("4<|im_end|>", "4", True),
+        ("4</s></s>", "4", True),
+        ("4<｜end▁of▁sentence｜>", "4", True),
+        ("4<|user|>", "4", True),
+        ("4", "4", None),
+        ("<answer>4</answer>", "<answer>4</answer>", None),
+        ("4<|im_end|>.", "4<|im_end|>.", None),
+        ("<|" + "x" * 60 + "|>", "<|" + "x" * 60 + "|>", None),
+        ("<|im_end|>" * 50_000, "", True),
+    ],
+)
+def test_marks_at_the_end(text: str, kept: str, ended: bool | None) -> None:
+    assert finished(text) == Completion(kept, None, ended)
+    assert finished(text, n_tokens=3, finished=False) == Completion(kept, 3, False)
