@@ -15,7 +15,7 @@ from .judging import Judging, judging
 from .rows import problem_of
 
 NAMED = "evaluator"
-PLUG = '[verifier] import_path = "{module}:evaluator"   # in dataset.toml; or AgentTrainer(evaluator=evaluator)'
+PLUG = 'verifier.import_path = "{module}:evaluator"   # in dataset.toml; or AgentTrainer(evaluator=evaluator)'
 
 
 def as_rllm(reward: Verifier | Judging) -> "RllmReward":

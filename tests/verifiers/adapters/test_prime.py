@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ except PackageNotFoundError:
 if INSTALLED < (0, 4):
     pytest.skip("verifiers 0.4 is not installed (make test-adapters installs it)", allow_module_level=True)
 
-import verifiers.v1 as vf
+vf: Any = import_module("verifiers.v1")  # theirs: `import verifiers.v1 as vf`
 
 REWARD = weighted(correct=(1.0, verify_math), format=(0.1, verify_format))
 GATED = gate(verify_format, then=weighted(correct=(1.0, verify_math)))
@@ -116,11 +117,8 @@ def plug(taskset: Any, reward: Any) -> None:
 
 
 def test_the_two_packages_live_side_by_side() -> None:
-    import rlvr.verifiers
-
-    import verifiers
-
-    assert verifiers is not rlvr.verifiers and Path(str(verifiers.__file__)).parent.name == "verifiers"
+    theirs, ours = import_module("verifiers"), import_module("rlvr.verifiers")
+    assert theirs is not ours and theirs.__version__ == version("verifiers") and not hasattr(ours, "__version__")
     assert verify_math(Problem("1", answer="4"), Completion("A: 4")).score == 1
     assert sys.modules["verifiers.v1"].Task.__module__ == "verifiers.v1.task"
 

@@ -210,9 +210,7 @@ def test_a_reward_that_raises_is_not_a_reward_of_0() -> None:
 def test_a_data_set_names_it_by_its_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """`rllm/runner.py`: `module:attribute` is imported; what has `evaluate` is called with the Task, unless the first
     parameter is called as a row is, or bears no annotation."""
-    setting = PLUG.format(module="rlvr_reward", file="rlvr_reward.py").partition("   #")[0]
-    table, _, line = setting.partition(" ")
-    path = tomllib.loads(f"{table}\n{line}")["verifier"]["import_path"]
+    path = tomllib.loads(PLUG.format(module="rlvr_reward", file="rlvr_reward.py"))["verifier"]["import_path"]
     module = type(sys)("rlvr_reward")
     setattr(module, NAMED, as_rllm(REWARD))
     monkeypatch.setitem(sys.modules, "rlvr_reward", module)

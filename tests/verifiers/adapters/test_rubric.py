@@ -1,6 +1,7 @@
 """The Rubric of PrimeIntellect's verifiers 0.3 and before: their own `SingleTurnEnv`, with a scripted model server."""
 
 import asyncio
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,7 +21,8 @@ if INSTALLED >= (0, 4):
 
 from datasets import Dataset
 
-import verifiers as vf
+vf: Any = import_module("verifiers")  # theirs: `import verifiers as vf`
+
 
 REWARD = weighted(correct=(1.0, verify_math), format=(0.1, verify_format))
 GATED = gate(verify_format, then=weighted(correct=(1.0, verify_math)))
