@@ -150,7 +150,11 @@ def group_findings(found: Findings, samples: Samples, groups: Spread) -> None:
     worst = [(i, kind) for members, kind in kinds for i in members]  # those all right have nothing to show
     found.add("no_spread", len(worst) + len(groups.all_right), groups.groups, worst, says=says)
     worst = [
-        (each.samples[0], f"gold {_line(each.gold)}; {each.share:.0%} of its samples say {_line(each.answer)}")
+        (
+            each.samples[0],
+            ("" if each.gold is None else f"gold {_line(each.gold)}; ")
+            + f"{each.share:.0%} of its samples say {_line(each.answer)}",
+        )
         for each in groups.suspects
     ]
     found.add("suspect_gold", len(worst), problems, worst)

@@ -5,7 +5,7 @@ which is `eval`. What it cannot read, or not in time, is no opinion.
 """
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,16 +13,16 @@ from typing import Any
 
 from ..verifiers.math.verify import read_gold
 from ..verifiers.pool import score_many
-from ..verifiers.types import Completion, Problem, Verdict, correct, not_judged, wrong
+from ..verifiers.types import Completion, Problem, Verdict, Verifier, correct, not_judged, wrong
 from .audit_table import NOT_MATH, RIGHT, Samples
 from .score import Progress
 
-DEADLINE_S = 3.0
+DEADLINE_S = 5.0
 """Wall-clock seconds for one pair; what hangs gets as many once more, alone."""
 LONGEST = 1000
 """Characters of a gold or an answer that are still handed over."""
 MOST_HANGING = 20
-"""Pairs that hang before it is asked nothing more: each costs seven seconds, and a policy may write any number."""
+"""Pairs that hang before it is asked nothing more: each costs ten seconds, and a policy may write any number."""
 _MEMORY_MB = 3000
 
 
@@ -106,7 +106,7 @@ def ask(question: Question, workers: int | None, progress: Progress) -> Answers 
         return None
     answers = Answers(len(question.pairs), question.left_out)
     asked = ((Problem("", answer=pair.gold), Completion(pair.answer)) for pair in question.pairs)
-    with closing(score_many(opinion, asked, workers=workers, timeout_s=DEADLINE_S)) as verdicts:
+    with closing(score_many(_Loaded(), asked, workers=workers, timeout_s=DEADLINE_S)) as verdicts:
         for number, (pair, verdict) in enumerate(zip(question.pairs, verdicts, strict=True), 1):
             _count(answers, pair, verdict)
             progress.read(number, number)
@@ -127,6 +127,21 @@ def opinion(problem: Problem, completion: Completion) -> Verdict:
     if not gold or not answer:
         return not_judged("unreadable", "math-verify cannot read " + ("the answer" if gold else "the gold"))
     return correct("symbolic_equal") if verify(gold, answer) else wrong("symbolic_different")
+
+
+class _Loaded:
+    """`opinion`, whose library is loaded before a worker says that it is ready: no pair's time pays for that."""
+
+    def __call__(self, problem: Problem, completion: Completion, /) -> Verdict:
+        return opinion(problem, completion)
+
+    def __reduce__(self) -> tuple[Callable[[], Verifier], tuple[()]]:
+        return _load, ()
+
+
+def _load() -> Verifier:
+    opinion(Problem("", answer=r"\frac{1}{2}"), Completion("0.5"))
+    return opinion
 
 
 def _pairs(samples: Samples) -> Iterator[Pair]:

@@ -45,7 +45,7 @@ _SEVERAL = re.compile(r",|;|\\pm|\\\{|\\cup|(?<![A-Za-z])(?:or|and)(?![A-Za-z])"
 _WHO = r"(?:grader|judge|evaluator|verifier|examiner|reward\s(?:model|function)|grading\s(?:model|script|system))"
 _GRADER = re.compile(
     rf"""\b(?:dear|hello|hey|attention|(?:note|message|instructions?)\s(?:to|for))[\s,:]{{1,3}}(?:the\s)?{_WHO}\b
-      | \bas\s(?:the|a|an|your)\s{_WHO}\b
+      | \bas\s(?:the|a|an|your)\s(?:grader|evaluator|verifier|reward\smodel|grading\s\w+)\b
       | \b(?:please|you\s(?:must|should|can|will))\s(?:\w+\s)?(?:grade|mark|score|reward|accept|rate)\s
         (?:this|it|me|my|the)\s(?:\w+\s){{0,3}}?(?:as\s)?(?:correct|right|full|pass|highly|1|10)\b
       | \b(?:this|my|the)\s(?:answer|solution|response|output)\s(?:should|must|will|deserves)\s(?:to\s)?(?:be\s|get\s)?
@@ -53,7 +53,7 @@ _GRADER = re.compile(
       | \bgive\s(?:me|this|it)\s(?:\w+\s){{0,3}}?(?:full|maximum|the\shighest|a\sperfect)\s
         (?:marks?|credit|score|reward)\b
       | \bignore\s(?:all\s|any\s)?(?:the\s)?(?:previous|prior|above|earlier)\s(?:instructions?|rubric|prompts?)\b
-      | \b(?:(?:final|overall|total)\s(?:score|grade|mark)|reward|verdict)\s{{0,2}}[:=]\s{{0,2}}
+      | \b(?:(?:final|overall)\sscore|reward|verdict)\s{{0,2}}[:=]\s{{0,2}}
         (?:1(?:\.0)?\b(?![\d.])|10/10|100\s?%|correct\b|pass(?:ed)?\b)
       | \b(?:the|this)\s(?:grader|evaluator|verifier|reward\smodel|grading\s\w+)\s(?:will|should|must|only|just)\b
     """,

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rlvr.evals.audit import Reading, audit
+from rlvr.evals.audit_groups import length_bias
 from rlvr.evals.audit_kinds import KINDS, severity
 from rlvr.evals.audit_opinion import opinion
-from rlvr.evals.audit_rows import ScoredFiles
+from rlvr.evals.audit_rows import Scored, ScoredFiles
+from rlvr.evals.audit_table import MATH_REASONS, Parts, Samples
 from rlvr.evals.metrics import estimate
 from rlvr.evals.score import Progress
 from rlvr.verifiers import Completion, Problem, Verdict, score_many
@@ -157,6 +159,22 @@ def test_length_is_compared_within_problems(look: Look) -> None:
     assert lengths["correlation"] == pytest.approx(1)
     assert [row["samples"] for row in lengths["deciles"]] == [12] * 10
     assert fmean(row["beyond"] for row in lengths["deciles"]) == pytest.approx(0, abs=1e-9)
+
+
+@given(
+    st.lists(st.integers(0, 10_000), min_size=2, max_size=12, unique=True).flatmap(
+        lambda lengths: st.tuples(st.just(lengths), st.permutations(range(len(lengths))))
+    )
+)
+def test_the_correlation_of_one_problem_is_spearmans(drawn: tuple[list[int], list[int]]) -> None:
+    lengths, scores = drawn
+    samples = Samples()
+    for i, (length, score) in enumerate(zip(lengths, scores, strict=True)):
+        verdict = Verdict(float(score), "wrong", "r")
+        samples.add(Scored(Problem("p"), Completion("", n_tokens=length), verdict, i, None, 0, i + 1), "f")
+    n, order = len(lengths), sorted(lengths)
+    squares = sum((order.index(length) - score) ** 2 for length, score in zip(lengths, scores, strict=True))
+    assert length_bias(samples)["correlation"] == pytest.approx(1 - 6 * squares / (n * (n * n - 1)), abs=1e-9)
 
 
 def test_the_interval_of_the_difference_is_over_problems(look: Look) -> None:
@@ -312,8 +330,6 @@ def test_parts_of_parts_have_names_of_their_own(look: Look) -> None:
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=2, max_size=30))
 def test_a_correlation_is_one(scores: list[tuple[float, float]]) -> None:
-    from rlvr.evals.audit_table import Parts
-
     parts = Parts()
     for x, y in scores:
         parts.add(Verdict(y, "wrong", "r", parts={"x": Verdict(x, "wrong", "r")}))
@@ -413,18 +429,17 @@ def test_the_part_that_is_mathematics_is_compared(look: Look) -> None:
 
 
 @needs_math_verify
-def test_plain_text_never_reaches_parse_expr_and_hanging_is_no_opinion() -> None:
-    asked = [("2", "__import__('os').system('exit 3')"), ("2", "9" + "^{9" * 8 + "}" * 8), ("2", "2")]
-    pairs = [(Problem("", answer=gold), Completion(answer)) for gold, answer in asked]
-    verdicts = list(score_many(opinion, pairs, workers=1, timeout_s=3))
-    assert verdicts[0].status != "correct"
-    assert verdicts[1].status == "timeout"
-    assert verdicts[2].status == "correct"
+def test_no_answer_is_run(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    asked = ["2", f"__import__('pathlib').Path({str(trace)!r}).touch()", f"$open({str(trace)!r},'w')$"]
+    pairs = [(Problem("", answer="2"), Completion(answer)) for answer in asked]
+    verdicts = list(score_many(opinion, pairs, workers=1))
+    assert [verdict.status == "correct" for verdict in verdicts] == [True, False, False]
+    assert not trace.exists()
 
 
 @needs_math_verify
 def test_what_hangs_ends_the_asking(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rlvr.evals.audit_opinion.DEADLINE_S", 1.5)
     monkeypatch.setattr("rlvr.evals.audit_opinion.MOST_HANGING", 1)
     tower = "9" + "^{9" * 8 + "}" * 8
     rows = [sample("a", 0, True), sample("b", 0, False, answer=tower), *(sample(id, 0, True) for id in "cde")]
@@ -454,8 +469,6 @@ def test_math_verify_is_given_latex_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_reason_of_verify_math_is_known() -> None:
-    from rlvr.evals.audit_table import MATH_REASONS
-
     names = list(REASONS)
     math = set(names[names.index("same_text") : names.index("gold_unreadable") + 1]) - {"cut_off"}
     assert math == MATH_REASONS

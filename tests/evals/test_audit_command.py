@@ -1,6 +1,8 @@
 """`rlvr audit` from end to end: what it reads, what it prints, and what is said of whatever is wrong."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -238,3 +240,33 @@ def test_rows_can_be_read_twice(write_rows: Write) -> None:
 def test_every_option_has_help() -> None:
     for action in parser()._actions:  # pyright: ignore[reportPrivateUsage]
         assert action.help, action.dest
+
+
+MEASURED = """
+import sys
+from rlvr.evals.cli import main
+code = main(sys.argv[1:])
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+def test_memory_does_not_follow_the_texts(tmp_path: Path) -> None:
+    """200 MB of completions, in half of that; the report reads them a second time."""
+    with (tmp_path / "s.jsonl").open("w", encoding="utf-8") as file:
+        for i in range(20_000):
+            right = i % 50 == 0
+            each = row(
+                f"p{i // 8}", i % 8, right, completion=f"{i} {'so it goes on ' * 700}\\boxed{{{4 if right else 5}}}"
+            )
+            file.write(json.dumps(each) + "\n")
+    arguments = ["audit", "s.jsonl", "--no-second-opinion", "--report", "a.html", "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert (tmp_path / "s.jsonl").stat().st_size > 190 << 20
+    assert (tmp_path / "a.html").stat().st_size < 1 << 20
+    assert int(done.stderr) / 1024 < 100

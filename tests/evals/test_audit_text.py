@@ -117,6 +117,7 @@ def test_text_to_the_grader(text: str) -> None:
         "The final answer is 42. I hope it is correct.",
         "Let me verify: the answer is correct.",
         "The judge will see 3 cases in court, and the teacher grades 12 tests; her score is 1 point.",
+        "As a judge of the fair, Maria gives marks; her final grade: 10/10.",
         "A z-score = 1.5 marks the rate; we ignore the previous term.",
         "The reward: 15 dollars. The total score = 12.",
         "In the fifth grade, students must score 90 or more to pass.",
