@@ -1,6 +1,7 @@
 """open-instruct: `as_open_instruct(reward, name="math")` before `grpo_fast` builds its verifiers.
 
-Read: allenai/open-instruct, `open_instruct/ground_truth_utils.py` at commit c28e030. Run: a contract test from it.
+Read: allenai/open-instruct, `open_instruct/ground_truth_utils.py` at commit c28e030, and a copy of a later version,
+whose verifiers are handed the state of an environment (`rollout_state`) too. Run: a contract test from both.
 """
 
 from collections.abc import Sequence
@@ -44,14 +45,24 @@ class _Verifier:
         super().__init__(self.own_name, weight=self.own_weight, verifier_config=verifier_config)  # pyright: ignore[reportCallIssue]
 
     def __call__(
-        self, tokenized_prediction: Sequence[int], prediction: str, label: Any, query: str | None = None
+        self,
+        tokenized_prediction: Sequence[int],
+        prediction: str,
+        label: Any,
+        query: str | None = None,
+        rollout_state: dict[str, Any] | None = None,
     ) -> Any:
         """open-instruct's `VerificationResult` for what the model wrote; `label` is the gold."""
         problem, completion = _pair(tokenized_prediction, prediction, label, query)
         return self._result(problem, self.judging.verdict(problem, completion))
 
     async def async_call(
-        self, tokenized_prediction: Sequence[int], prediction: str, label: Any, query: str | None = None
+        self,
+        tokenized_prediction: Sequence[int],
+        prediction: str,
+        label: Any,
+        query: str | None = None,
+        rollout_state: dict[str, Any] | None = None,
     ) -> Any:
         """The same, while the event loop goes on; open-instruct calls this one."""
         problem, completion = _pair(tokenized_prediction, prediction, label, query)

@@ -1,8 +1,8 @@
 """rLLM: `AgentTrainer(evaluator=as_rllm(reward), …)`, and the reward function of its older workflows.
 
-Read: rllm-org/rllm, `rllm/types.py` (Evaluator) and `rllm/runner.py` at commit 02f0663, `rllm/eval/types.py` at
-cd24263, `rllm/engine/agentflow_engine.py` at 969979c and `rllm/rewards/reward_fn.py` at 33f147a. Run: a contract test
-built from them.
+Read: rllm-org/rllm, `rllm/types.py` (Evaluator) at commit 02f0663, `rllm/eval/types.py` at cd24263,
+`rllm/eval/_resolution.py` at 99ef53f, `rllm/engine/agentflow_engine.py` at 969979c and `rllm/rewards/reward_fn.py` at
+33f147a. Run: a contract test built from them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,6 @@
 """open-instruct's contract, from its `open_instruct/ground_truth_utils.py` at commit c28e030: the base class
-(`VerifierFunction`), how verifiers are found (`build_all_verifiers`) and called (`apply_verifiable_reward`)."""
+(`VerifierFunction`), how verifiers are found (`build_all_verifiers`) and called (`apply_verifiable_reward`); the later
+version also hands over `rollout_state`, and makes configurations from several sources."""
 
 import asyncio
 import gc
@@ -33,7 +34,7 @@ class VerificationResult:
 
 class VerifierConfig:
     @classmethod
-    def from_args(cls, args: object) -> "VerifierConfig":
+    def from_args(cls, *sources: object) -> "VerifierConfig":
         return cls()
 
 
@@ -90,13 +91,15 @@ def build_all_verifiers(module: Any) -> dict[str, Any]:
     return verifiers
 
 
-def apply(verifiers: dict[str, Any], *samples: tuple[str, Any, str]) -> tuple[list[float], list[VerificationResult]]:
+def apply(
+    verifiers: dict[str, Any], *samples: tuple[str, Any, str], **later: Any
+) -> tuple[list[float], list[VerificationResult]]:
     """The rewards of (response, gold, data set): by keyword, gathered, ten times the weighted score."""
 
     async def all_of_them() -> list[VerificationResult]:
         calls: list[Any] = [
             verifiers[dataset.lower()].async_call(
-                tokenized_prediction=[1, 2, 3], prediction=text, label=gold, query="<|user|>\nWhat is 2+2?"
+                tokenized_prediction=[1, 2, 3], prediction=text, label=gold, query="<|user|>\nWhat is 2+2?", **later
             )
             for text, gold, dataset in samples
         ]
@@ -116,6 +119,9 @@ def test_the_line_of_the_readme_takes_the_place_of_math(open_instruct: Any) -> N
     assert rewards == pytest.approx([11.0, 10.0, 0.0])
     assert results[1].reasoning == "correct 1.0 (same_text), format 0.0 (missing_tag)" and results[1].cost == 0
     assert verifiers["math"](tokenized_prediction=[1], prediction="A: 4", label="4").score == 1
+    for state in (None, {"rewards": [0.5], "step_count": 1}):
+        assert apply(verifiers, ("A: 4", "4", "math"), rollout_state=state)[0] == [10.0]
+        assert verifiers["math"]([1], "A: 4", "4", "2+2?", state).score == 1
 
 
 def test_it_has_a_name_and_a_weight_of_its_own(open_instruct: Any) -> None:

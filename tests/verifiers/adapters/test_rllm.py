@@ -1,5 +1,6 @@
-"""rLLM's contract, from rllm-org/rllm: `rllm/eval/types.py` at cd24263, `rllm/types.py` and `rllm/runner.py` at
-02f0663, `rllm/engine/agentflow_engine.py` at 969979c, `rllm/rewards/reward_fn.py` at 33f147a."""
+"""rLLM's contract, from rllm-org/rllm: `rllm/eval/types.py` at cd24263, `rllm/types.py` at 02f0663,
+`rllm/eval/_resolution.py` at 99ef53f, `rllm/engine/agentflow_engine.py` at 969979c, and `rllm/rewards/reward_fn.py` at
+33f147a."""
 
 import inspect
 import sys
@@ -208,8 +209,8 @@ def test_a_reward_that_raises_is_not_a_reward_of_0() -> None:
 
 
 def test_a_data_set_names_it_by_its_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`rllm/runner.py`: `module:attribute` is imported; what has `evaluate` is called with the Task, unless the first
-    parameter is called as a row is, or bears no annotation."""
+    """`rllm/eval/_resolution.py`: `module:attribute` is imported; what has `evaluate` is called with the Task, unless
+    the first parameter is called as a row is, or bears no annotation."""
     path = tomllib.loads(PLUG.format(module="rlvr_reward", file="rlvr_reward.py"))["verifier"]["import_path"]
     module = type(sys)("rlvr_reward")
     setattr(module, NAMED, as_rllm(REWARD))
