@@ -1,6 +1,6 @@
 """TRL: `GRPOTrainer(reward_funcs=[as_trl(reward)])`, and every other trainer there that takes `reward_funcs`.
 
-Read: trl 1.16.0, `GRPOTrainer._calculate_rewards`. Run: the same, three steps on a CPU.
+Read: trl 1.16.0, `_calculate_rewards` of `GRPOTrainer` and `RLOOTrainer`. Run: both, three steps on a CPU.
 """
 
 from collections.abc import Callable, Sequence

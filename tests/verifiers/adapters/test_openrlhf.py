@@ -25,7 +25,9 @@ from rlvr.verifiers.adapters.openrlhf import NAMED, PLUG
 from .readme import plugs
 
 torch = pytest.importorskip("torch", reason="OpenRLHF's rewards are tensors")
-real = pytest.mark.skipif(find_spec("openrlhf") is None, reason="OpenRLHF has an environment of its own")
+real = pytest.mark.skipif(
+    find_spec("openrlhf") is None, reason="OpenRLHF is not installed (make test-adapters installs it)"
+)
 # What torch, Ray and OpenRLHF warn of is theirs.
 pytestmark = pytest.mark.filterwarnings("default")
 

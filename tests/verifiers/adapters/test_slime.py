@@ -260,7 +260,7 @@ def test_the_file_is_what_the_setting_names(reward_file: Path) -> None:
 @pytest.fixture
 def options(environment: dict[str, str]) -> Iterator[str]:
     """README's options for the remote reward, with the address of the service that it starts, here on a free port."""
-    pytest.importorskip("aiohttp", reason="slime's client is aiohttp's")
+    pytest.importorskip("aiohttp", reason="slime's client is aiohttp's (make test-adapters installs it)")
     command = shlex.split(SERVE.replace("--port 8700", "--port 0"))
     service = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert service.stdout is not None

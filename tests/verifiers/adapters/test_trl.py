@@ -19,7 +19,7 @@ from rlvr.verifiers.adapters import Judging, as_trl
 
 from .readme import plugs
 
-real = pytest.mark.skipif(find_spec("trl") is None, reason="TRL has an environment of its own: make test-adapters")
+real = pytest.mark.skipif(find_spec("trl") is None, reason="TRL is not installed (make test-adapters installs it)")
 # What torch, transformers and TRL warn of is theirs.
 pytestmark = pytest.mark.filterwarnings("default")
 

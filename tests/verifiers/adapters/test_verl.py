@@ -22,7 +22,7 @@ from rlvr.verifiers.adapters.verl import NAMED, PLUG
 
 from .readme import plugs
 
-real = pytest.mark.skipif(find_spec("verl") is None, reason="verl has an environment of its own: make test-adapters")
+real = pytest.mark.skipif(find_spec("verl") is None, reason="verl is not installed (make test-adapters installs it)")
 # What torch, Ray and verl warn of is theirs.
 pytestmark = pytest.mark.filterwarnings("default")
 
