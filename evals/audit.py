@@ -4,12 +4,12 @@ The `--json` object (`audit` returns it):
 
 rlvr, files, samples, problems, steps, rewarded, bad_rows   what was read; a sample is rewarded when judged `correct`
 score {mean, min, max}                                      over judged samples
-findings [{key, section, title, severity, count, of, share, unit, says, definition, worst [{id, sample, file, line,
-          step, score, extracted, gold, why}], more}]      most severe first; severity serious, look or fine
+findings [{key, section, title, severity, count, of, share, unit, says, definition, thresholds, worst [{id, sample,
+          file, line, step, score, extracted, gold, why}], more}]      most severe first; severity serious, look or fine
 skipped [{key, title, why}]                                 what could not be looked for
 status {…}, reasons [{status, reason, count, share}]
 parts [{name, samples, judged, mean, max, share_zero, share_max, correlation, varies}]
-spread {groups, all_right, all_wrong, all_same, shares}     shares: by problem, the share of its samples that is right
+spread {groups, all_right, all_wrong, all_same, shares}     shares: problems with none, up to each tenth, and all right
 second_opinion {pairs, samples, agree, no_opinion, hanging, left_out} or null
 lengths {unit, problems, difference, ci95, relative, correlation, deciles [{from, to, samples, score, beyond}], …}
 curves [{from, to, samples, score, correct, length, no_spread, shares {key: share}}]   where rows have a step

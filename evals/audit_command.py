@@ -25,6 +25,7 @@ def command(arguments: Sequence[str]) -> int:
     from .audit_report import write_audit_report
     from .audit_rows import ScoredFiles
     from .render import Terminal
+    from .report import finite
     from .score_command import bytes_of
 
     fields = {role: column for role in ROLES if (column := getattr(options, f"{role}_field")) is not None}
@@ -45,7 +46,7 @@ def command(arguments: Sequence[str]) -> int:
             except OSError as error:
                 raise UsageError(f"{options.report}: {error.strerror}") from None
     if options.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.write(json.dumps(finite(found)) + "\n")
     else:
         print_audit(found, report=options.report)
     if options.report is not None:
@@ -72,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
               rlvr audit runs/addition
 
             `rewarded` means judged correct. A finding is serious, worth a look, or fine; the thresholds stand in the
-            page, and in --json beside each finding. The keys of --json: findings, skipped, status, reasons, parts,
+            page and in --json, beside each finding. The keys of --json: findings, skipped, status, reasons, parts,
             spread, second_opinion, lengths, curves (`pydoc rlvr.evals.audit` tells what each holds).
             Exit codes: 0 audited, whatever was found, 2 something in the options or the files is yours to mend, 130
             interrupted."""),

@@ -50,6 +50,7 @@ class Findings:
                 "unit": kind.unit,
                 "says": says,
                 "definition": kind.definition,
+                "thresholds": kind.thresholds,
                 "worst": listed,
                 "more": (len(worst) if entries is None else entries) - len(listed),
             }

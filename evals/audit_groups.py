@@ -22,7 +22,7 @@ FEWEST = 4
 SHORT, SHORT_SHARE = 200, 0.1
 _ANSWERS = 12  # different answers of a problem that are compared with one another
 _LONGEST = 100  # characters of an answer that is compared as mathematics
-DECILES = 10
+DECILES = TENTHS = 10
 
 
 @dataclass(slots=True)
@@ -59,7 +59,14 @@ class Spread:
     def row(self) -> dict[str, Any]:
         """The `spread` of the `--json` object."""
         kinds = {"all_right": self.all_right, "all_wrong": self.all_wrong, "all_same": self.all_same}
-        return {"groups": self.groups, **{kind: len(each) for kind, each in kinds.items()}, "shares": self.shares}
+        return {"groups": self.groups, **{kind: len(each) for kind, each in kinds.items()}, "shares": self._counts()}
+
+    def _counts(self) -> list[int]:
+        """Problems of which none, up to each tenth, and all is right."""
+        counts = [0] * (TENTHS + 2)
+        for share in self.shares:
+            counts[0 if share == 0 else TENTHS + 1 if share == 1 else 1 + int(share * TENTHS)] += 1
+        return counts
 
 
 def spread(samples: Samples) -> Spread:

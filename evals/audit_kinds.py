@@ -23,6 +23,15 @@ class Kind:
     look: float
     serious: float
 
+    @property
+    def thresholds(self) -> str:
+        """From when on it is worth a look, and serious."""
+        if self.look == inf:
+            return ""
+        look = "the first case" if self.look == 0 else f"{self.look:.0%}"
+        serious = "never serious" if self.serious == inf else f"serious from {self.serious:.0%} in {FEW} problems"
+        return f"Worth a look from {look} on, {serious}."
+
 
 def severity(kind: Kind, count: int, of: int, *, cases: int, problems: int) -> str:
     """`serious`, `look` or `fine` for a finding in `cases` of the files' `problems`."""

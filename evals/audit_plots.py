@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .audit_groups import TENTHS
 from .audit_kinds import KINDS
 from .markup import Html, h
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 480, 190, 44, 166
-_BINS = 10
 
 Row = Mapping[str, Any]
 Point = tuple[float, float]
@@ -15,18 +15,15 @@ Point = tuple[float, float]
 
 def solved_shares(found: Row) -> Html | None:
     """How many problems have which share of their samples right; both ends have a bar of their own."""
-    shares: Sequence[float] = found["spread"]["shares"]
-    if len(shares) < 2:
+    counts: Sequence[int] = found["spread"]["shares"]
+    if sum(counts) < 2:
         return None
-    counts = [0] * (_BINS + 2)
-    for share in shares:
-        counts[0 if share == 0 else _BINS + 1 if share == 1 else 1 + min(int(share * _BINS), _BINS - 1)] += 1
     top = max(counts)
     y = _scale(0, top, _BOTTOM, 14)
     step = (_WIDTH - _LEFT - 8) / len(counts)
     marks = [_grid(y, _ticks(top), lambda tick: f"{tick:,.0f}")]
     for place, count in enumerate(counts):
-        ends = place in (0, _BINS + 1)
+        ends = place in (0, TENTHS + 1)
         name = "none" if place == 0 else "all" if ends else f"{place - 1}0 to {place}0 %"
         x = _LEFT + place * step
         marks.append(

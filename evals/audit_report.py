@@ -130,7 +130,7 @@ def _finding(each: Row, texts: Mapping[int, Scored], *, several: bool) -> Html:
             h("span", {"class": "muted"}, counted),
         ),
         *([h("p", {}, visible(each["says"]))] if each["says"] else []),
-        h("p", {"class": "muted defined"}, f"{each['definition']}."),
+        h("p", {"class": "muted defined"}, f"{each['definition']}. {each['thresholds']}"),
         *samples,
         *([h("p", {"class": "muted"}, f"and {each['more']:,} more (--top)")] if each["more"] else []),
     )  # fmt: skip

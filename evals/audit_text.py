@@ -36,9 +36,8 @@ _TAGS = re.compile(r"</?(?:think|answer)>|\\(?:boxed|fbox)|[\s{}$*#.:\\]+", re.I
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,20}\{((?:[^{}]|\{(?:[^{}]|\{[^{}]{0,200}\}){0,200}\}){0,400})\}")
 _ANSWER = re.compile(r"<answer>([^<]{0,400})</answer>", re.IGNORECASE)
 _LIST_GAP = re.compile(r"[\s$,;.&\\()\[\]]*(?:and|or|text|quad|,|;)?[\s$,;.{}\\()\[\]]*", re.IGNORECASE)
-_BLANK = re.compile(
-    r"\\[hv]?phantom\s?\{[^{}]{0,100}\}|\\[A-Za-z]*space|\\q?quad"
-)  # the blank of a question: \boxed{\phantom{2}}
+# The blank of a question, \boxed{\phantom{2}}, is no answer.
+_BLANK = re.compile(r"\\[hv]?phantom\s?\{[^{}]{0,100}\}|\\[A-Za-z]*space|\\q?quad")
 _SAYS = re.compile(r"\w")
 _OR = re.compile(r"(?<![A-Za-z])(?:or|either)(?![A-Za-z])", re.IGNORECASE)
 _SEVERAL = re.compile(r",|;|\\pm|\\\{|\\cup|(?<![A-Za-z])(?:or|and)(?![A-Za-z])", re.IGNORECASE)
