@@ -85,6 +85,10 @@ class Turns:
             self._jobs[job] = items
         return item
 
+    def ahead_of(self, items: int) -> int:
+        """How many items would be taken before the last one of a new request with so many."""
+        return sum(min(len(waiting), items) for waiting in self._jobs.values())
+
     def drop(self, job: Job) -> None:
         """Forget what waits of one request."""
         self._count -= len(self._jobs.pop(job, ()))

@@ -17,11 +17,12 @@ from typing import cast
 from ..types import Completion, Problem, UnusableVerifier, Verdict, Verifier, not_judged
 from .child import Worker
 from .lanes import Item, Job, Turns
+from .pace import Pace
 
 _START_S = 300.0
 _TICK_S = 0.05
 _AGAIN_S = (0.0, 1.0, 5.0, 30.0)  # before a worker that does not start is started again
-_RATE_S = 2.0
+_MARGIN, _MOST_MARGIN_S = 0.05, 0.5  # of the deadline: the answer must be out by then, not begun
 Pair = tuple[Problem, Completion]
 
 
@@ -70,7 +71,7 @@ class Pool:
         self._failures, self._was_ready = 0, False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.TimerHandle | None = None
-        self._rate, self._answered, self._rated_at = 0.0, 0, 0.0
+        self._pace = Pace()
 
     # what a caller sees
 
@@ -84,14 +85,19 @@ class Pool:
         """Items that were accepted and wait for a worker, in either lane."""
         return len(self._waiting) + len(self._waiting_slow)
 
-    def has_room(self, items: int) -> bool:
-        """Whether the queue takes so many more."""
-        return self.waiting + items <= self.queue
+    def has_room(self, items: int, deadline_s: float) -> bool:
+        """Whether the queue takes so many more, and can be expected to come to them before their deadline. When nothing
+        waits they are taken in any case: a request that must fail at some time should not be put off for ever."""
+        if self.waiting + items > self.queue:
+            return False
+        soon = 0.5 * deadline_s  # others that come later take turns with it
+        if not self._waiting or self._pace.seconds_for(len(self._waiting) + items) <= soon:
+            return True
+        return self._pace.seconds_for(self._waiting.ahead_of(items) + items) <= soon
 
     def retry_after_s(self, most_s: float) -> int:
-        """Whole seconds until what waits now should be done, at the rate measured over the last seconds."""
-        seconds = self.waiting / self._rate if self._rate else 1.0
-        return max(1, ceil(min(seconds, most_s)))
+        """Whole seconds until what waits now should be done, as fast as items were judged lately."""
+        return max(1, ceil(min(self._pace.seconds_for(len(self._waiting)), most_s)))
 
     @property
     def under_way(self) -> tuple[int, int]:
@@ -106,7 +112,6 @@ class Pool:
     def start(self) -> None:
         """Start the workers; returns at once. What is submitted meanwhile waits for them."""
         self._loop = asyncio.get_running_loop()
-        self._rated_at = time.monotonic()
         for _ in range(self.workers + self.slow + 1):
             self._start_worker()
         self._tick()
@@ -144,7 +149,8 @@ class Pool:
     def _accept(self, tasks: Sequence[tuple[object, ...]], deadline_s: float) -> Job:
         assert self._loop is not None, "start() comes first"
         job = Job([pickle.dumps(task, protocol=pickle.HIGHEST_PROTOCOL) for task in tasks], self._loop)
-        job.timer = self._loop.call_later(deadline_s, self._expire, job)
+        margin_s = min(_MARGIN * deadline_s, _MOST_MARGIN_S)
+        job.timer = self._loop.call_later(deadline_s - margin_s, self._expire, job)
         for item in job.items:
             self._waiting.push(item)
         self._dispatch()
@@ -154,6 +160,7 @@ class Pool:
         """Give idle workers what waits; when the fast lane is still held up, look for who holds it."""
         while self._idle and self._waiting and self._at_fast < self.workers:
             self._begin(self._idle.pop(), self._waiting.pop(), slow=False)
+            self._pace.begun += 1
         while self._idle and self._waiting_slow and self._at_slow < self.slow:
             self._begin(self._idle.pop(), self._waiting_slow.pop(), slow=True)
 
@@ -177,7 +184,6 @@ class Pool:
         return None if item.job.over else item
 
     def _answer(self, item: Item, answer: object) -> None:
-        self._answered += 1
         if isinstance(answer, Verdict):
             self._on_verdict(answer)
         item.job.answer(item, answer)
@@ -278,12 +284,12 @@ class Pool:
         assert self._loop is not None
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
         now = time.monotonic()
+        self._pace.look(now, backlog=bool(self._waiting))
         for worker in list(self._all):
             if worker.item is not None:
                 self._look_at(worker, now - worker.begun)
             elif not worker.ready and now - worker.started > _START_S:
                 self._does_not_start(worker, f"a worker process did not start within {_START_S:g} s")
-        self._measure(now)
         self._dispatch()
 
     def _look_at(self, worker: Worker, held_s: float) -> None:
@@ -317,14 +323,6 @@ class Pool:
             else:
                 self._waiting_slow.push(item)
         self._replace(worker)
-
-    def _measure(self, now: float) -> None:
-        """Answers per second, smoothed over some seconds."""
-        passed = now - self._rated_at
-        if passed >= _RATE_S:
-            rate = self._answered / passed
-            self._rate = rate if not self._rate else 0.5 * self._rate + 0.5 * rate
-            self._answered, self._rated_at = 0, now
 
 
 def _overloaded() -> Verdict:

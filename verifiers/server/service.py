@@ -84,12 +84,12 @@ class Service:
     ) -> list[Verdict] | None:
         """A verdict for each pair, in order; None when the client left. Raises Refused."""
         limit = self.settings.deadline_s if deadline_s is None else min(deadline_s, self.settings.deadline_s)
-        self._admit(len(pairs))
+        self._admit(len(pairs), limit)
         return cast("list[Verdict] | None", await self._answered(request, self.pool.submit(pairs, limit)))
 
     async def explanation(self, request: Request, gold: str, text: str, extract: str) -> object:
         """A row, a verdict where there is none, or None when the client left. Raises Refused."""
-        self._admit(1)
+        self._admit(1, self.settings.deadline_s)
         job = self.pool.submit_explanation(gold, text, extract, self.settings.deadline_s)
         answers = await self._answered(request, job)
         return None if answers is None else answers[0]
@@ -99,14 +99,14 @@ class Service:
         if self.settings.unjudged is not None:
             self.metrics.paid(sum(verdict.score is None for verdict in verdicts))
 
-    def _admit(self, items: int) -> None:
+    def _admit(self, items: int, deadline_s: float) -> None:
         if self.draining:
             raise Refused(503, "the service is stopping", 1)
         if items > self.settings.queue:
             raise Refused(
                 413, f"{items:,} items are more than the {self.settings.queue:,} that may ever wait (--queue)"
             )
-        if not self.pool.has_room(items):
+        if not self.pool.has_room(items, deadline_s):
             self.metrics.rejected(items)
             again = self.retry_after_s()
             raise Refused(429, f"the queue is full: try again in {again} s", again)

@@ -33,6 +33,18 @@ def test_requests_take_turns():
         lane.pop()
 
 
+@given(st.lists(st.integers(1, 5), max_size=8), st.integers(1, 6))
+def test_how_many_are_ahead_of_a_new_request(sizes, size):
+    lane, _ = filled(*sizes)
+    ahead = lane.ahead_of(size)
+    (job,) = jobs(size)
+    for item in job.items:
+        lane.push(item)
+    order = [lane.pop().job is job for _ in range(len(lane))]
+    last = len(order) - 1 - order[::-1].index(True)
+    assert order[: last + 1].count(False) == ahead
+
+
 def test_what_is_put_back_is_next():
     lane, _ = filled(2, 2)
     first = lane.pop()
