@@ -102,10 +102,15 @@ def score_on_ray(
         count, processors = _layout(ray, workers, threads)
         how = _How(timeout_s, bounded, processors if threads else 0)
         code = ray.put(_pickled(verifier, start))
-        remote = ray.remote(Judge).options(num_cpus=processors, scheduling_strategy="SPREAD", max_restarts=-1)
+        remote = ray.remote(Judge).options(
+            num_cpus=processors,
+            scheduling_strategy="SPREAD",
+            max_restarts=-1,
+            max_concurrency=_IN_FLIGHT if threads else 1,
+        )
         actors = [_Actor(remote.remote(_path(), how)) for _ in range(count)]
         try:
-            yield from _Run(ray, iter(pairs), actors, code, say).verdicts()
+            yield from _Run(ray, iter(pairs), actors, code, max(1, how.threads), say).verdicts()
         finally:
             for actor in actors:
                 if actor.ready:  # the others end when nobody holds them any more, and Ray says nothing of it
@@ -141,7 +146,13 @@ class Judge:
         start()
         how = self._how
         if how.threads:
-            self._score = lambda pairs: score_threads(verifier, pairs, workers=how.threads)
+            slots = threading.Semaphore(how.threads)  # for the batches in flight together
+
+            def in_turn(problem: Problem, completion: Completion) -> Verdict:
+                with slots:
+                    return verifier(problem, completion)
+
+            self._score = lambda pairs: score_threads(in_turn, pairs, workers=how.threads)
         elif how.bounded:
             self._score = lambda pairs: (judge(verifier, *pair) for pair in pairs)
         else:
@@ -188,7 +199,7 @@ class _Run:
     """One pass over the pairs: what waits, what is under way, and the verdicts that wait for earlier ones."""
 
     def __init__(
-        self, ray: Any, pairs: Iterator[Pair], actors: list[_Actor], code: Any, say: Callable[[str], None]
+        self, ray: Any, pairs: Iterator[Pair], actors: list[_Actor], code: Any, least: int, say: Callable[[str], None]
     ) -> None:
         self._ray, self._pairs, self._actors, self._code, self._say = ray, pairs, actors, code, say
         self._lost_errors = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError)
@@ -196,7 +207,7 @@ class _Run:
         self._again: deque[_Batch] = deque()
         self._done: dict[int, list[Verdict]] = {}
         self._read = self._given = 0
-        self._limit = 1
+        self._limit = self._least = least
         self._exhausted = False
         for actor in actors:
             self._await(actor)
@@ -227,7 +238,7 @@ class _Run:
 
     def _give(self, actor: _Actor, batch: _Batch) -> None:
         frame = pickle.dumps(batch.pairs, protocol=pickle.HIGHEST_PROTOCOL)
-        self._limit = min(self._limit, 1 + _BATCH_BYTES * len(batch.pairs) // len(frame))
+        self._limit = min(self._limit, self._least + _BATCH_BYTES * len(batch.pairs) // len(frame))
         reference = actor.handle.judge.remote(frame)
         actor.given[reference] = batch
         self._under_way[reference] = actor
@@ -273,7 +284,7 @@ class _Run:
         batch = actor.given.pop(reference)
         self._done[batch.first] = pickle.loads(answer[0])
         at_this_pace = int(_BATCH_S * len(batch.pairs) / max(answer[1], 1e-9))
-        self._limit = max(1, min(_BATCH, 2 * self._limit, at_this_pace))
+        self._limit = max(self._least, min(_BATCH, 2 * self._limit, at_this_pace))
 
     def _lost(self, actor: _Actor, reference: Any, error: Exception | None) -> None:
         """The actor died, or was started again while it was idle: others try what it had."""
