@@ -45,7 +45,7 @@ def answer_text(gold: object) -> str | None:
     """A gold answer as text: text, a number, or a list that holds one of them; None for anything else."""
     items = cast(list[object], gold) if isinstance(gold, list) else [gold]
     value = items[0] if len(items) == 1 else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+    if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and isfinite(value)):
         return repr(value)
     return value if isinstance(value, str) else None
 

@@ -29,6 +29,7 @@ TESTS = {"inputs": ["1"], "outputs": ["2"]}
         ({"ground_truth": '{"a": '}, Problem("0", answer='{"a": ')),
         ({"ground_truth": "{" * 100_000}, Problem("0", answer="{" * 100_000)),
         ({"ground_truth": True}, Problem("0")),
+        ({"ground_truth": 10**400}, Problem("0", answer="1" + "0" * 400)),
         ({"ground_truth": float("nan")}, Problem("0")),
         ({"data_source": "aime", "problem": "What?"}, Problem("0", prompt="What?", source="aime")),
         ({}, Problem("0")),
