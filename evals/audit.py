@@ -146,7 +146,7 @@ def _winner_findings(found: Findings, reading: Reading) -> None:
     samples, rewarded = reading.samples, len(reading.rewarded)
     if not rewarded:
         for key in ("short", *_FLAGS, "leaked_gold", "same_text"):
-            found.skip(key, "no sample has status correct")
+            found.skip(key, "no sample was judged correct")
         return
     short = short_winners(samples)
     worst = [(i, f"{samples.tally.length[i]:,} characters, {share:.1%} of the median") for share, i in short]

@@ -132,14 +132,16 @@ def _words_hash(text: str) -> int:
 
 @dataclass(slots=True)
 class _Part:
-    """Running sums of one part's score x and the whole's score y, over samples in which both were judged."""
+    """Running sums of one part's score x, and of x with the whole's score y where that is known too."""
 
     seen: int = 0
     n: int = 0
+    total: float = 0.0
     low: float = 0.0
     high: float = 0.0
     at_high: int = 0
     zeros: int = 0
+    pairs: int = 0
     mean_x: float = 0.0
     mean_y: float = 0.0
     xx: float = 0.0
@@ -148,17 +150,24 @@ class _Part:
 
     def add(self, x: float | None, y: float | None) -> None:
         self.seen += 1
-        if x is None or y is None:
+        if x is None:
             return
         self.n += 1
+        self.total += x
         if self.n == 1 or x > self.high:
             self.high, self.at_high = x, 0
         self.at_high += x == self.high
         self.low = x if self.n == 1 else min(self.low, x)
         self.zeros += x == 0
-        before_x, before_y = x - self.mean_x, y - self.mean_y  # Welford's update, for both and their product
-        self.mean_x += before_x / self.n
-        self.mean_y += before_y / self.n
+        if y is not None:
+            self._pair(x, y)
+
+    def _pair(self, x: float, y: float) -> None:
+        """Welford's update, for both and their product."""
+        self.pairs += 1
+        before_x, before_y = x - self.mean_x, y - self.mean_y
+        self.mean_x += before_x / self.pairs
+        self.mean_y += before_y / self.pairs
         self.xx += before_x * (x - self.mean_x)
         self.yy += before_y * (y - self.mean_y)
         self.xy += before_x * (y - self.mean_y)
@@ -187,7 +196,7 @@ class Parts:
                 "name": name,
                 "samples": part.seen,
                 "judged": part.n,
-                "mean": part.mean_x if part.n else None,
+                "mean": part.total / part.n if part.n else None,
                 "max": part.high if part.n else None,
                 "share_zero": part.zeros / part.n if part.n else None,
                 "share_max": part.at_high / part.n if part.n else None,

@@ -289,7 +289,7 @@ def test_a_prompt_that_gives_the_gold_away(look: Look) -> None:
 def test_nothing_was_rewarded(look: Look) -> None:
     found = look(group("p", [0, 0]))
     skipped = {each["key"]: each["why"] for each in found["skipped"]}
-    assert skipped["bare"] == skipped["same_text"] == "no sample has status correct"
+    assert skipped["bare"] == skipped["same_text"] == "no sample was judged correct"
     assert found["rewarded"] == 0
 
 
@@ -320,6 +320,13 @@ def test_parts_and_what_each_contributes(look: Look) -> None:
     assert (parts["never"]["judged"], parts["never"]["samples"]) == (1, 4)
     assert count(found, "dead_part") == (1, 3)
     assert finding(found, "dead_part")["says"] == "always is always 0.3"
+
+
+def test_parts_are_counted_where_the_whole_was_not_judged(look: Look) -> None:
+    rows = [{**parted(f"p{i}", False, correct=float(i % 2), length=None), "score": None} for i in range(4)]
+    correct, length = look(rows)["parts"]
+    assert (correct["judged"], correct["mean"], correct["correlation"]) == (4, 0.5, None)
+    assert (length["judged"], length["mean"]) == (0, None)
 
 
 def test_parts_of_parts_have_names_of_their_own(look: Look) -> None:
