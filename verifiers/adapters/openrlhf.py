@@ -43,4 +43,5 @@ def _reward_func(
 
 
 def _pair(number: int, query: str, prompt: str, label: object) -> Pair:
-    return problem_of({}, number, gold=label, prompt=prompt), finished(response_of(query, prompt))
+    response = response_of(query, prompt, f"queries[{number}]")
+    return problem_of({}, number, gold=label, prompt=prompt), finished(response)

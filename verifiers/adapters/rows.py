@@ -66,7 +66,7 @@ def completion_of(value: object, *, n_tokens: int | None = None, finished: bool 
     return Completion(value, n_tokens, finished)
 
 
-def response_of(query: str, prompt: str) -> str:
+def response_of(query: str, prompt: str, name: str = "query") -> str:
     """What follows the prompt in a query, which holds both: behind special tokens, or when the prompt was cut from the
     left.
 
@@ -84,7 +84,7 @@ def response_of(query: str, prompt: str) -> str:
         if query.startswith(prompt[at:]):
             return query[len(prompt) - at :]
         at = prompt.find(begin, at + 1)
-    raise ValueError("the query does not begin with its prompt, so that what the model wrote cannot be told from it")
+    raise ValueError(f"{name}: does not begin with its prompt, so that what the model wrote cannot be told from it")
 
 
 def finished(text: str, *, n_tokens: int | None = None, finished: bool | None = None) -> Completion:
