@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     second.add_argument(
         "--second-opinion-limit", type=_count, default=20_000, metavar="N",
-        help="different pairs of gold and answer that it is asked about (default: 20000)",
+        help="different pairs of gold and answer that it is asked about, drawn where there are more (default: 20000)",
     )  # fmt: skip
     second.add_argument(
         "--workers", type=_positive, metavar="N", help="processes that run math-verify (default: one per core)"

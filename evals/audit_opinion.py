@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
+from random import Random
 from typing import Any
 
 from ..verifiers.math.verify import read_gold
@@ -81,7 +82,8 @@ def installed() -> bool:
 
 
 def question(samples: Samples, *, wanted: bool | None, limit: int) -> Question:
-    """What to ask about these samples; `wanted` None asks where it makes sense."""
+    """What to ask about these samples; `wanted` None asks where it makes sense. Of more pairs than `limit` so many are
+    drawn, the same ones each time."""
     if wanted is False:
         return Question(why_not="--no-second-opinion")
     if all(maths == NOT_MATH for maths in samples.maths):
@@ -91,13 +93,13 @@ def question(samples: Samples, *, wanted: bool | None, limit: int) -> Question:
     if not installed():
         return Question(why_not="math-verify is not installed: pip install math-verify")
     asked: list[Pair] = []
-    left_out = 0
-    for pair in _pairs(samples):
+    random, number = Random(0), 0
+    for number, pair in enumerate(_pairs(samples), 1):
         if len(asked) < limit:
             asked.append(pair)
-        else:
-            left_out += 1
-    return Question(asked, left_out)
+        elif (place := random.randrange(number)) < limit:  # a reservoir: each pair is as likely as any other
+            asked[place] = pair
+    return Question(asked, number - len(asked))
 
 
 def ask(question: Question, workers: int | None, progress: Progress) -> Answers | None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rlvr.evals.audit import Reading, audit
 from rlvr.evals.audit_groups import length_bias
 from rlvr.evals.audit_kinds import KINDS, severity
-from rlvr.evals.audit_opinion import opinion
+from rlvr.evals.audit_opinion import opinion, question
 from rlvr.evals.audit_rows import Scored, ScoredFiles
 from rlvr.evals.audit_table import MATH_REASONS, Parts, Samples
 from rlvr.evals.metrics import estimate
@@ -409,6 +409,18 @@ def test_pairs_are_asked_once_and_up_to_a_limit(look: Look) -> None:
     assert asked == [3]
     assert (found["second_opinion"]["pairs"], found["second_opinion"]["left_out"]) == (3, 2)
     assert found["second_opinion"]["samples"] == 12
+
+
+@needs_math_verify
+def test_the_pairs_that_are_asked_are_drawn_from_all(write_rows: Write) -> None:
+    rows = [sample(f"p{p}", 0, True, gold=str(p)) for p in range(400)]
+    with ScoredFiles([str(write_rows(rows))], {}, Progress()) as files:
+        samples = Reading(files, 0).samples
+    drawn = [int(pair.gold) for pair in question(samples, wanted=None, limit=100).pairs]
+    assert len(set(drawn)) == 100
+    assert 150 < fmean(drawn) < 250
+    assert drawn == [int(pair.gold) for pair in question(samples, wanted=None, limit=100).pairs]
+    assert question(samples, wanted=None, limit=0).left_out == 400
 
 
 @needs_math_verify
