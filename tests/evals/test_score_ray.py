@@ -158,8 +158,9 @@ def test_code_in_the_sandbox_of_the_actors_node(rlvr: Rlvr, write_rows: Write, t
     assert local.returncode == 0, local.stderr
     ray = rlvr(*command, "--out", "ray.jsonl", *ON_RAY)
     assert ray.returncode == 0, ray.stderr
-    assert {json.loads(line)["status"] for line in (tmp_path / "ray.jsonl").open()} == {"correct", "wrong", "timeout"}
-    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    written = (tmp_path / "ray.jsonl").read_bytes()
+    assert {json.loads(line)["status"] for line in written.splitlines()} == {"correct", "wrong", "timeout"}
+    assert written == (tmp_path / "local.jsonl").read_bytes()
 
 
 def test_without_an_engine_on_the_node_no_row_is_judged(
