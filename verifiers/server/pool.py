@@ -8,6 +8,7 @@ kept warm, so that a worker that is killed is replaced at once.
 """
 
 import asyncio
+import logging
 import pickle
 import time
 from collections.abc import Callable, Sequence
@@ -21,8 +22,10 @@ from .pace import Pace
 
 _START_S = 300.0
 _TICK_S = 0.05
+_MANY, _SHARE = 20, 5  # so many items, one in so many: then slow items are the rule, and somebody is told
 _AGAIN_S = (0.0, 1.0, 5.0, 30.0)  # before a worker that does not start is started again
 _MARGIN, _MOST_MARGIN_S = 0.05, 0.5  # of the deadline: the answer must be out by then, not begun
+_LOG = logging.getLogger("rlvr.serve")
 Pair = tuple[Problem, Completion]
 
 
@@ -72,6 +75,7 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._pace = Pace()
+        self._taken, self._warned = 0, False
 
     # what a caller sees
 
@@ -161,6 +165,7 @@ class Pool:
         while self._idle and self._waiting and self._at_fast < self.workers:
             self._begin(self._idle.pop(), self._waiting.pop(), slow=False)
             self._pace.begun += 1
+            self._taken += 1
         while self._idle and self._waiting_slow and self._at_slow < self.slow:
             self._begin(self._idle.pop(), self._waiting_slow.pop(), slow=True)
 
@@ -305,13 +310,22 @@ class Pool:
                 self._count(worker, -1)
                 worker.slow = True
                 self._count(worker, 1)
-                self.moved += 1
+                self._moved()
             elif self._waiting:
                 item = self._release(worker)
                 if item is not None:
                     self._waiting_slow.push(item)
-                self.moved += 1
+                self._moved()
                 self._replace(worker)
+
+    def _moved(self) -> None:
+        self.moved += 1
+        if not self._warned and self.moved >= _MANY and _SHARE * self.moved >= self._taken:
+            self._warned = True
+            _LOG.warning(
+                "%d of %d items took longer than --patience %g s and left the fast lane; raise it where such items are "
+                "honest, or raise --slow-workers", self.moved, self._taken, self.patience_s,
+            )  # fmt: skip
 
     def _timed_out(self, worker: Worker) -> None:
         item = self._release(worker)

@@ -36,6 +36,8 @@ def reward(problem, completion):
     elif word == "hang":
         while True:
             pass
+    elif word == "sleep":
+        time.sleep(float(rest))
     elif word == "die":
         if not rest or not Path(rest).exists():
             Path(rest or "died").touch()

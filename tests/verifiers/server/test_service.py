@@ -128,6 +128,13 @@ def test_slow_items_hold_up_nobody(serve):
     assert [each.result()[0]["score"] for each in slow] == [1.0] * 4  # those that were moved lost nothing
 
 
+def test_it_says_when_slow_items_are_the_rule(serve, capfd):
+    server = serve("--workers", 2, "--patience", 0.05, "--timeout", 100)
+    assert [row["score"] for row in server.score(*["sleep 0.2"] * 25)] == [1.0] * 25
+    assert server.stop() == 0
+    assert capfd.readouterr().err.count("took longer than --patience 0.05 s") == 1
+
+
 def test_a_large_request_does_not_starve_small_ones(serve):
     server = serve("--workers", 1, "--patience", 100, "--timeout", 100)
     held = server.later(server.score, f"wait {server.file('go')}")
