@@ -164,7 +164,7 @@ def my_reward() -> Any:
 def ray() -> Iterator[Any]:
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="error", object_store_memory=1 << 27)
+    ray.init("local", num_cpus=2, include_dashboard=False, logging_level="error", object_store_memory=1 << 27)
     yield ray
     ray.shutdown()
 
