@@ -158,9 +158,13 @@ def test_code_in_the_sandbox_of_the_actors_node(rlvr: Rlvr, write_rows: Write, t
     assert local.returncode == 0, local.stderr
     ray = rlvr(*command, "--out", "ray.jsonl", *ON_RAY)
     assert ray.returncode == 0, ray.stderr
-    written = (tmp_path / "ray.jsonl").read_bytes()
-    assert {json.loads(line)["status"] for line in written.splitlines()} == {"correct", "wrong", "timeout"}
-    assert written == (tmp_path / "local.jsonl").read_bytes()
+    *written, endless = (tmp_path / "ray.jsonl").read_bytes().splitlines()
+    *expected, endless_here = (tmp_path / "local.jsonl").read_bytes().splitlines()
+    assert {json.loads(line)["status"] for line in written} == {"correct", "wrong"}
+    assert written == expected
+    measured = {"detail": None}  # the seconds that it was stopped after
+    assert {**json.loads(endless), **measured} == {**json.loads(endless_here), **measured}
+    assert json.loads(endless)["status"] == "timeout"
 
 
 def test_without_an_engine_on_the_node_no_row_is_judged(
