@@ -58,6 +58,7 @@ def completion_row(sample: Sample) -> Row:
         "id": sample.question.problem.id,
         "sample": sample.number,
         "prompt": sample.question.prompt,
+        "answer": sample.question.problem.answer,
         "completion": sample.text,
         **verdict_row(sample.verdict),
         "advantage": sample.advantage,
