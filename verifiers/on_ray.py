@@ -32,7 +32,8 @@ _IN_FLIGHT = 2  # batches given to an actor: the next one is there when it has f
 _AHEAD = 4  # batches per actor that are read before the first verdict that is awaited
 _BATCH = 2048
 _BATCH_BYTES = 1 << 20
-_BATCH_S = 1.0  # what a batch should take: the last one's pace decides how many items the next one has
+_BATCH_S = 1.0  # what a batch should take, or longer: the last one's pace decides how many items the next one has
+_BATCHES_PER_S = 250  # what a thousand actors may cost this process: a third of a core
 _TRIES = 3  # how many actors may die at one item, or while they load the verifier
 _STORE_BYTES = 256 << 20
 _KNOCK_S = 10.0
@@ -208,6 +209,7 @@ class _Run:
         self._done: dict[int, list[Verdict]] = {}
         self._read = self._given = 0
         self._limit = self._least = least
+        self._batch_s = max(_BATCH_S, len(actors) / _BATCHES_PER_S)
         self._exhausted = False
         for actor in actors:
             self._await(actor)
@@ -283,7 +285,7 @@ class _Run:
             return
         batch = actor.given.pop(reference)
         self._done[batch.first] = pickle.loads(answer[0])
-        at_this_pace = int(_BATCH_S * len(batch.pairs) / max(answer[1], 1e-9))
+        at_this_pace = int(self._batch_s * len(batch.pairs) / max(answer[1], 1e-9))
         self._limit = max(self._least, min(_BATCH, 2 * self._limit, at_this_pace))
 
     def _lost(self, actor: _Actor, reference: Any, error: Exception | None) -> None:
