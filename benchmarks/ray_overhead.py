@@ -21,7 +21,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
-RUNS = 3
+RUNS = int(os.environ.get("RUNS", "3"))
 HERE = Path(__file__).parent
 DUMPS = Path(__file__).parents[2] / "shared" / "data" / "dumps"
 NAMES = ("sky_t1_32b_math500", "qwen2.5_14b_math500", "qwen_math_100x8", "gsm8k_gpt3_labelled")
