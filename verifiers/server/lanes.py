@@ -32,8 +32,6 @@ class Job:
         self.timer: asyncio.TimerHandle | None = None
         self.abandoned = False
         """Whether its client has left."""
-        if not frames:
-            self.future.set_result([])
 
     @property
     def over(self) -> bool:

@@ -161,7 +161,7 @@ class Pool:
         return job
 
     def _dispatch(self) -> None:
-        """Give idle workers what waits; when the fast lane is still held up, look for who holds it."""
+        """Give idle workers what waits, as far as the lanes have room."""
         while self._idle and self._waiting and self._at_fast < self.workers:
             self._begin(self._idle.pop(), self._waiting.pop(), slow=False)
             self._pace.begun += 1

@@ -84,6 +84,8 @@ class Service:
     ) -> list[Verdict] | None:
         """A verdict for each pair, in order; None when the client left. Raises Refused."""
         limit = self.settings.deadline_s if deadline_s is None else min(deadline_s, self.settings.deadline_s)
+        if not pairs:
+            return []
         self._admit(len(pairs), limit)
         return cast("list[Verdict] | None", await self._answered(request, self.pool.submit(pairs, limit)))
 

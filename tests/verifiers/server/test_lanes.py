@@ -68,7 +68,3 @@ def test_nothing_is_lost_or_doubled(sizes, data):
             assert all(id(item) in counts for item in job.items)
         else:
             assert not any(item.job is job for item in rest)
-
-
-def test_a_request_without_items_is_answered():
-    assert jobs(0)[0].over
