@@ -17,6 +17,8 @@ class Item:
     """Wall-clock seconds that it has held workers for, over all tries that came to nothing."""
     strikes: int = 0
     """How often it took longer than an item may."""
+    struck: float = 0.0
+    """When it last did (time.monotonic)."""
     deaths: int = 0
     """How often its worker died of itself."""
 

@@ -167,7 +167,23 @@ class Pool:
             self._pace.begun += 1
             self._taken += 1
         while self._idle and self._waiting_slow and self._at_slow < self.slow:
-            self._begin(self._idle.pop(), self._waiting_slow.pop(), slow=True)
+            item = self._waiting_slow.pop()
+            worker = self._fit_for(item)
+            if worker is None:
+                self._waiting_slow.push_first(item)
+                break
+            self._begin(worker, item, slow=True)
+
+    def _fit_for(self, item: Item) -> Worker | None:
+        """An idle worker; for an item that timed out one that was started since, for the fault may have been the
+        worker's, and that of others too: its second time-out must be its own. None while that one starts."""
+        for worker in reversed(self._idle):
+            if worker.started >= item.struck:
+                self._idle.remove(worker)
+                return worker
+        if all(worker.ready for worker in self._all):
+            self._replace(self._idle[0])
+        return None
 
     def _begin(self, worker: Worker, item: Item, *, slow: bool) -> None:
         worker.item, worker.begun, worker.slow = item, time.monotonic(), slow
@@ -332,6 +348,7 @@ class Pool:
         self.timeouts += 1
         if item is not None:
             item.strikes += 1
+            item.struck = time.monotonic()
             if item.strikes > 1:
                 self._answer(item, Verdict(0.0, "timeout", "deadline", detail=f"twice over {self.timeout_s:g} s"))
             else:
