@@ -4,7 +4,7 @@
 # make lint    ruff and strict pyright
 # make test-engines   the engines, and the trainer's rollouts, against a real vLLM for CPUs, in an environment of its own
 # make test-adapters  the adapters with the trainers themselves, in environments of their own (AREAL=1: AReaL's too, 1.7 GB)
-# make soak    10,000 programs with attacks among them: nothing is left, memory stays flat (needs Docker)
+# make soak    10,000 programs with attacks among them (needs Docker), and ten minutes of hostile requests to the service
 # make bench   every figure that README states
 PYTHON ?= python3
 VENV ?= .venv
@@ -53,6 +53,7 @@ lint: $(VENV)/dev
 
 soak: $(VENV)/dev
 	SOAK=10000 $(BIN)/python -m pytest tests/sandbox/test_leftovers.py
+	$(BIN)/python benchmarks/serve.py --soak 10
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/startup.py
@@ -63,6 +64,8 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/sandbox.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/grpo.py
+	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/ray_overhead.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -225,7 +225,13 @@ _OWN = {
     "audit": (".audit_command:command", "look for what is wrong with a reward in what it scored"),
     "sandbox": ("..sandbox.command:main", "build and try the sandbox that runs programs"),
 }
-_EXTRAS = {"torch": "train", "fastapi": "serve", "uvicorn": "serve", "prometheus_client": "serve"}
+_EXTRAS = {
+    "torch": "train",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+}
 _COMMANDS = {
     "eval": eval_command.evaluate,
     "tasks": eval_command.list_tasks,

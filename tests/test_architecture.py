@@ -23,6 +23,9 @@ HEAVY = {
     "vllm": {"evals/engines", "trainer"},
     "httpx2": {"evals/engines"},
     "transformers": {"evals/engines", "trainer"},
+    "fastapi": {"verifiers/server"},
+    "uvicorn": {"evals/serve_command.py"},
+    "ray": {"verifiers/on_ray.py", "verifiers/adapters"},
 }
 
 
@@ -112,7 +115,7 @@ def test_packages_are_typed(package: str) -> None:
 def test_nothing_heavy_is_imported_until_needed(statement: str) -> None:
     heavy = (
         "sympy math_verify latex2sympy2_extended torch numpy pandas rich lingua cloudpickle zstandard pyarrow asyncio "
-        "transformers vllm httpx2 huggingface_hub"
+        "transformers vllm httpx2 huggingface_hub ray fastapi uvicorn pydantic starlette"
     )
     code = f"{statement}; import sys; print([m for m in {heavy.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

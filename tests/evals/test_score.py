@@ -808,7 +808,7 @@ def test_format_and_language_do_not_vote(rlvr: Rlvr, write_rows: Write) -> None:
 
 
 WRONG_VERIFIERS: list[tuple[list[str], str]] = [
-    (["--verifier", "maths"], "verifier maths: there is no such verifier; one of math, code, format, language, r1_zero"),
+    (["--verifier", "maths"], "verifier maths: there is no such verifier; one of math, code, format, language, "),
     (["--verifier", "missing_module:f"], "verifier missing_module:f: cannot import missing_module"),
     (["--verifier", "mine.sub:f"], "verifier mine.sub:f: cannot import mine.sub"),
     (["--verifier", "mine:missing"], "verifier mine:missing: mine has no 'missing'"),

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from ..rows import verdict_row
 from ..types import Completion, Problem, Verdict, Verifier
 from . import models
-from .limits import Bodies, Token
+from .limits import DOCS_FILES, Bodies, Token
 from .metrics import CONTENT_TYPE, Measured
 from .models import BadRequest, read, read_json
 from .protocols import NotPayable, openrlhf_pairs, openrlhf_reply, slime_pair, slime_reply
@@ -65,12 +66,13 @@ def create_app(verifier: Verifier, settings: Settings | None = None) -> FastAPI:
         finally:
             service.pool.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # its page of documentation needs no network
         title=f"rlvr: {service.settings.reward}",
         description=_ABOUT,
         version=version("rlvr"),
         lifespan=lifespan,
         redoc_url=None,
+        static_url=DOCS_FILES,
     )
     app.state.service = service
     _add_own_api(app, service)

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_ROUTES = frozenset({"/health", "/docs", "/openapi.json"})
 """What anybody may see: whether the service is there, and how it is spoken to."""
+DOCS_FILES = "/docs-files"
+"""The script and style of the page of documentation, which anybody may see too."""
 BODY_S = 60.0
 """Seconds in which a body must have arrived."""
 
@@ -26,7 +28,7 @@ class Token:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or self._token is None or scope["path"] in OPEN_ROUTES or self._fits(scope):
+        if scope["type"] != "http" or self._token is None or _is_open(scope["path"]) or self._fits(scope):
             await self.app(scope, receive, send)
             return
         text = "a token is needed: the header `Authorization: Bearer TOKEN`"
@@ -44,6 +46,10 @@ class Token:
         elif kind.lower() != b"bearer":
             return False
         return hmac.compare_digest(given, self._token)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_ROUTES or path.startswith(f"{DOCS_FILES}/")
 
 
 class Bodies:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import httpx2
+import pytest
 from rlvr.verifiers import Completion, Problem
 from rlvr.verifiers.pool import judge
 from rlvr.verifiers.rewards import r1_zero_math
@@ -259,7 +260,21 @@ def test_the_page_teaches_every_route(serve):
         assert len(post["description"]) > 80 and "429" in post["responses"] and post["requestBody"]["content"]
     for reference in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert reference in schema["components"]["schemas"]
-    assert "swagger" in server.client.get("/docs").text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("token", [[], ["--token", "s3cret"]], ids=["open", "token"])
+def test_the_page_needs_no_network(serve, browser, token):
+    server = serve("--workers", 1, *token)
+    page = browser.new_page()
+    asked, broken = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.goto(f"{server.url}/docs")
+    page.wait_for_selector("#operations-trainers-get_reward_get_reward_post")
+    assert page.locator(".opblock").count() == 6
+    page.close()
+    assert broken == [] and all(url.startswith((server.url, "data:")) for url in asked)
 
 
 def test_metrics(serve):
