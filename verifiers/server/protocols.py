@@ -6,20 +6,14 @@ in `samples_generator.py` at 03912e4 and `experience.py` at 12bb036; slime, `sli
 is paid what the service was told to pay.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
+from ..adapters import rows
 from ..adapters.judging import leaves
-from ..adapters.rows import problem_of
+from ..adapters.rows import finished, problem_of
 from ..rows import Row, verdict_row
 from ..types import Completion, Problem, Verdict
 from .models import BadRequest, OpenRlhfRequest, SlimeRequest
-
-_LEAD = 64  # characters of special tokens that may stand before the prompt
-_OVERLAP = 32  # characters of a prompt that was cut from the left which must be there to know it again
-# The marks with which chat models end a turn, and sentencepiece models a text.
-_MARK = re.compile(r"(?:<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</s>|<eos>|<end_of_turn>)\Z")
-_TAIL = 48
 
 
 class NotPayable(Exception):
@@ -83,39 +77,17 @@ def pay(verdict: Verdict, unjudged: float | None, item: str) -> float:
 
 
 def response_of(query: str, prompt: str, item: str) -> str:
-    """What follows the prompt in a query: behind special tokens, or when the prompt was cut from the left.
-
-    >>> response_of("<s>Two and two? Four.", "Two and two?", "query[0]")
-    ' Four.'
-    """
-    at = query.find(prompt, 0, _LEAD + len(prompt))
-    if at >= 0:
-        return query[at + len(prompt) :]
-    begin = query[:_OVERLAP]
-    at = prompt.find(begin) if len(begin) == _OVERLAP else -1
-    while at >= 0:
-        if query.startswith(prompt[at:]):
-            return query[len(prompt) - at :]
-        at = prompt.find(begin, at + 1)
-    raise BadRequest(f"{item}: does not begin with its prompt, so that what the model wrote cannot be told from it")
-
-
-def finished(text: str) -> Completion:
-    """A completion without the marks that end it; one that has them was finished, of another nobody knows.
-
-    >>> finished("It is 4.<|im_end|></s>")
-    Completion(text='It is 4.', n_tokens=None, finished=True)
-    """
-    end = len(text)
-    while (mark := _MARK.search(text[max(0, end - _TAIL) : end])) is not None:
-        end -= len(mark[0])
-    return Completion(text) if end == len(text) else Completion(text[:end], finished=True)
+    """What follows the prompt in a query. Raises BadRequest where it does not begin with it."""
+    try:
+        return rows.response_of(query, prompt, item)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
 
 
 def _problem(label: object, prompt: object, index: int, name: str) -> Problem:
     try:
         return problem_of({}, index, gold=label, prompt=prompt)
-    except (ValueError, OverflowError) as error:  # a whole number of hundreds of digits
+    except ValueError as error:  # a whole number of thousands of digits
         raise BadRequest(f"{name}: {error}") from None
 
 
