@@ -25,6 +25,6 @@ def _do(what: str) -> None:
     elif what == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif what == "eat":
-        hoard = [bytearray(1 << 24)]
+        hoard: list[bytes] = []
         while True:
-            hoard.append(bytearray(b"x") * (1 << 24))
+            hoard.append(os.urandom(1 << 10) * (1 << 14))
