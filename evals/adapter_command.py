@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from ..verifiers.rewards import RECIPES
+from .arguments import count, number, positive, seconds
 from .errors import UsageError
 from .verifier import choose_verifier
 
@@ -50,14 +51,16 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it here, not to standard output")
     running = parser.add_argument_group("how it is run")
     running.add_argument(
-        "--workers", type=int, metavar="N", help="processes that judge, for a reward that may hang or crash"
-    )
-    running.add_argument("--threads", type=int, metavar="N", help="threads that judge, for one that waits as code does")
-    running.add_argument(
-        "--timeout", type=float, metavar="S", dest="timeout_s", help="seconds for one item in a process"
+        "--workers", type=count, metavar="N", help="processes that judge, for a reward that may hang or crash"
     )
     running.add_argument(
-        "--unjudged", type=float, metavar="X",
+        "--threads", type=positive, metavar="N", help="threads that judge, for one that waits as code does"
+    )
+    running.add_argument(
+        "--timeout", type=seconds, metavar="S", dest="timeout_s", help="seconds for one item in a process"
+    )
+    running.add_argument(
+        "--unjudged", type=number, metavar="X",
         help="what to pay for a completion that could not be judged (default: stop the trainer with the reason)",
     )  # fmt: skip
     return parser

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 
+from .arguments import count, positive
 from .errors import UsageError
 
 ROLES = {
@@ -90,11 +91,11 @@ def parser() -> argparse.ArgumentParser:
         "reward judges mathematics and math-verify is installed)",
     )  # fmt: skip
     second.add_argument(
-        "--second-opinion-limit", type=_count, default=20_000, metavar="N",
+        "--second-opinion-limit", type=count, default=20_000, metavar="N",
         help="different pairs of gold and answer that it is asked about, drawn where there are more (default: 20000)",
     )  # fmt: skip
     second.add_argument(
-        "--workers", type=_positive, metavar="N", help="processes that run math-verify (default: one per core)"
+        "--workers", type=positive, metavar="N", help="processes that run math-verify (default: one per core)"
     )
     columns = parser.add_argument_group("columns")
     for role, said in ROLES.items():
@@ -103,22 +104,8 @@ def parser() -> argparse.ArgumentParser:
     output = parser.add_argument_group("output")
     output.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page with the samples to look at")
     output.add_argument(
-        "--top", type=_count, default=10, metavar="N", help="samples listed with each finding (default: 10)"
+        "--top", type=count, default=10, metavar="N", help="samples listed with each finding (default: 10)"
     )
     output.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     output.add_argument("--quiet", action="store_true", help="no progress bar and no remarks")
     return parser
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is below 0")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = _count(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("needs one process at least")
-    return value

@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
+from .arguments import positive
 from .errors import UsageError
 
 if TYPE_CHECKING:  # what they import takes longer than --help should
@@ -39,8 +40,8 @@ def add_eval(commands: Any) -> None:
     command.add_argument("tasks", metavar="TASK[,TASK]", help="what `rlvr tasks` lists, a .toml file, or module:name")
     command.add_argument("--model", required=True, metavar="M", help="a hub id, a folder, or the server's name for it")
     asking = command.add_argument_group("asking")
-    asking.add_argument("--n", type=_positive, metavar="N", help="samples per problem (default: the task's)")
-    asking.add_argument("--limit", type=_positive, metavar="N", help="only the first N problems")
+    asking.add_argument("--n", type=positive, metavar="N", help="samples per problem (default: the task's)")
+    asking.add_argument("--limit", type=positive, metavar="N", help="only the first N problems")
     asking.add_argument(
         "--data", type=Path, metavar="FILE", help="read the problems here: a file, or a data-set folder"
     )
@@ -51,7 +52,7 @@ def add_eval(commands: Any) -> None:
     sampling.add_argument("--temperature", type=_share_of(2), default=0.6, metavar="T", help="(default: 0.6)")
     sampling.add_argument("--top-p", type=_share_of(1), default=0.95, metavar="P", help="(default: 0.95)")
     sampling.add_argument(
-        "--max-tokens", type=_positive, default=32_768, metavar="N", help="new tokens per completion (default: 32768)"
+        "--max-tokens", type=positive, default=32_768, metavar="N", help="new tokens per completion (default: 32768)"
     )
     sampling.add_argument("--seed", type=int, default=0, metavar="S", help="of the run (default: 0)")
     sampling.add_argument("--logprobs", action="store_true", help="keep the log-probability of each sampled token")
@@ -210,13 +211,6 @@ def _plans(options: argparse.Namespace, model: "Model", sampling: "Sampling") ->
             chosen.close()
         plans.append(Plan(task, problems, template, plan.n, options.limit, out))
     return plans
-
-
-def _positive(text: str) -> int:
-    value = int(text.replace(",", "").replace("_", ""))
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
-    return value
 
 
 def _share_of(most: float) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from .arguments import count, seconds
 from .eval_command import score_folder
 
 FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests", "weight")
@@ -57,7 +58,7 @@ def add_score(commands: Any) -> None:
         "language=cpp, mode=fraction, cpu_s=2, memory_mb=1024, image=NAME; may be repeated",
     )  # fmt: skip
     judging.add_argument(
-        "--workers", type=_count, metavar="N",
+        "--workers", type=count, metavar="N",
         help="processes that judge; 0 judges in this one (default: 0 for the verifiers above, whose slow part has a "
         "worker of its own; one per core for yours); for code, programs that run at a time (default: one per core)",
     )  # fmt: skip
@@ -71,7 +72,7 @@ def add_score(commands: Any) -> None:
         help="the Ray cluster: auto, host:port or ray://… (default: RAY_ADDRESS, else one started here for this run)",
     )  # fmt: skip
     judging.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="S", dest="timeout_s",
+        "--timeout", type=seconds, default=60.0, metavar="S", dest="timeout_s",
         help="seconds for one sample, with --workers 1 or more; what hangs is killed, tried once more alone, and then "
         "has status timeout (default: 60)",
     )  # fmt: skip
@@ -88,7 +89,7 @@ def add_score(commands: Any) -> None:
     output.add_argument("--no-text", action="store_true", help="leave the input's own columns out of --out")
     output.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page with plots and the samples")
     output.add_argument(
-        "--report-samples", type=_count, metavar="N",
+        "--report-samples", type=count, metavar="N",
         help="samples in the page, wrong ones first (default: all that a browser bears)",
     )  # fmt: skip
     output.add_argument("--json", action="store_true", help="print the summary as one JSON object")
@@ -147,17 +148,3 @@ def bytes_of(files: Sequence[str]) -> int | None:
     if not all(Path(file).is_file() for file in files):
         return None
     return sum(Path(file).stat().st_size for file in files)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is below 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return value

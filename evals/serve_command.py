@@ -6,7 +6,6 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
-from math import isfinite
 from textwrap import dedent
 from types import FrameType
 
@@ -16,6 +15,7 @@ from ..verifiers.pool import cores
 from ..verifiers.server.app import ROUTES, create_app
 from ..verifiers.server.service import Service, Settings
 from ..verifiers.types import Verifier
+from .arguments import number, positive, seconds
 from .errors import UsageError
 from .verifier import choose_verifier
 
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of it; may be repeated"
     )
     reward.add_argument(
-        "--unjudged", type=_number, metavar="NUMBER",
+        "--unjudged", type=number, metavar="NUMBER",
         help="what OpenRLHF and slime are sent for an item that could not be judged: their protocols have no null "
         "(default: such a request fails with 503)",
     )  # fmt: skip
@@ -94,30 +94,35 @@ def parser() -> argparse.ArgumentParser:
         "--no-token", action="store_true", help="let anybody who reaches a public --host use the service"
     )
     limits = serve.add_argument_group("limits")
-    limits.add_argument("--workers", type=_count, metavar="N", help="items judged at a time (default: one per core)")
+    limits.add_argument("--workers", type=positive, metavar="N", help="items judged at a time (default: one per core)")
     limits.add_argument(
-        "--slow-workers", type=_count, metavar="N", help="as many more for slow items (default: a quarter of --workers)"
+        "--slow-workers",
+        type=positive,
+        metavar="N",
+        help="as many more for slow items (default: a quarter of --workers)",
     )
     limits.add_argument(
-        "--timeout", type=_seconds, metavar="S",
+        "--timeout", type=seconds, metavar="S",
         help="seconds for one item; what takes longer twice has status timeout and score 0 (default: 10, for code 60)",
     )  # fmt: skip
     limits.add_argument(
-        "--patience", type=_seconds, metavar="S",
+        "--patience", type=seconds, metavar="S",
         help="seconds after which an item counts as slow, and may no longer keep others waiting (default: 0.5; for "
         "code as --timeout)",
     )  # fmt: skip
     limits.add_argument(
-        "--deadline", type=_seconds, default=100.0, metavar="S",
+        "--deadline", type=seconds, default=100.0, metavar="S",
         help="seconds for one request; what could not begin before has score null and reason overloaded (default: 100: "
         "slime gives up after 120, OpenRLHF after 180)",
     )  # fmt: skip
     limits.add_argument(
-        "--queue", type=_count, default=10_000, metavar="N", help="items that may wait (default: 10000)"
+        "--queue", type=positive, default=10_000, metavar="N", help="items that may wait (default: 10000)"
     )
-    limits.add_argument("--max-body", type=_number, default=32.0, metavar="MB", help="of one request (default: 32)")
-    limits.add_argument("--max-held", type=_number, default=512.0, metavar="MB", help="of all at a time (default: 512)")
-    limits.add_argument("--memory", type=_count, metavar="MB", help="what one worker may allocate (default: no limit)")
+    limits.add_argument("--max-body", type=number, default=32.0, metavar="MB", help="of one request (default: 32)")
+    limits.add_argument("--max-held", type=number, default=512.0, metavar="MB", help="of all at a time (default: 512)")
+    limits.add_argument(
+        "--memory", type=positive, metavar="MB", help="what one worker may allocate (default: no limit)"
+    )
     return serve
 
 
@@ -241,29 +246,8 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
-    return value
-
-
 def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value < 65536:
         raise argparse.ArgumentTypeError(f"{value} is not a port")
-    return value
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
     return value

@@ -207,7 +207,7 @@ def test_bad_rows_are_skipped_when_asked(rlvr: Rlvr, write_rows: Write) -> None:
         (["s.jsonl", "--report", "absent/a.html", "--no-second-opinion"], "absent/a.html: No such file"),
         (["s.jsonl", "--completion-field", "nothing"], "s.jsonl:1: no column 'nothing'"),
         (["s.jsonl", "--top", "-1"], "--top"),
-        (["s.jsonl", "--workers", "0"], "needs one process at least"),
+        (["s.jsonl", "--workers", "0"], "0 is below 1"),
     ],
 )
 def test_wrong_options(rlvr: Rlvr, write_rows: Write, arguments: list[str], said: str) -> None:
