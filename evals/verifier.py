@@ -143,7 +143,8 @@ def _try_code(name: str) -> None:
     """Before the first row is read, not once for each. Raises UsageError without a sandbox."""
     from ..verifiers.rewards import verify_code_here
 
-    tried = verify_code_here(Problem("options", tests={"inputs": [""], "outputs": [""]}), Completion("```\n0\n```"))
+    program = Completion("```python\npass\n```")
+    tried = verify_code_here(Problem("options", tests={"inputs": [""], "outputs": [""]}), program)
     if tried.reason == "sandbox_unavailable":
         raise UsageError(f"verifier {name}: {tried.detail}")
 

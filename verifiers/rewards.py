@@ -47,7 +47,7 @@ class Recipe:
 
 
 def verify_code_here(problem: Problem, completion: Completion, /) -> Verdict:
-    """`verify_code` in this process's own Docker sandbox, started when it is first needed, one worker per core.
+    """`verify_code` in this process's own Docker sandbox, started when it is first needed, a container for each caller.
 
     For a sandbox with other limits, languages or hosts bind one: `partial(verify_code, sandbox=DockerSandbox(…))`.
     Not judged (`sandbox_unavailable`) where there is no engine, image or client library; the detail says what to do.
@@ -62,15 +62,15 @@ def close_own_sandbox() -> None:
         sandbox.close()
 
 
+_MOST_AT_A_TIME = 256
 _sandboxes: dict[int, "Sandbox"] = {}
 
 
 def _own_sandbox() -> "Sandbox":
     from ..sandbox.docker import DockerSandbox
-    from .pool import cores
 
-    # By process: after a fork the parent's containers are not ours. Nothing is started before the first program.
-    return _sandboxes.setdefault(os.getpid(), DockerSandbox(workers=cores()))
+    # By process: after a fork the parent's containers are not ours. No more are started than programs run at a time.
+    return _sandboxes.setdefault(os.getpid(), DockerSandbox(workers=_MOST_AT_A_TIME))
 
 
 def verify_accuracy(problem: Problem, completion: Completion, /) -> Verdict:

@@ -94,3 +94,15 @@ def test_a_ready_made_reward_scores_a_file(capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out)["pass@k"]["1"]["mean"] == 1.0
     assert main(["score", "one.jsonl", "--verifier", "r1_zero_math", "--option", "x=1", "--quiet"]) == 2
     assert "no such option" in capsys.readouterr().err
+
+
+def test_a_ready_made_reward_without_its_sandbox_says_so_before_a_row_is_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rlvr.verifiers import rewards
+
+    monkeypatch.setattr(rewards, "_sandboxes", {})
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    Path("one.jsonl").write_text("no row\n", encoding="utf-8")
+    assert main(["score", "one.jsonl", "--verifier", "r1_zero_code", "--quiet"]) == 2
+    assert capsys.readouterr().err.startswith("rlvr score: verifier r1_zero_code: no Docker engine")
