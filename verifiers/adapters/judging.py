@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import isfinite
 from queue import SimpleQueue
@@ -10,7 +11,6 @@ from typing import Any, cast
 from ..compose import AllOf, AnyOf, BySource, Gate, Weighted
 from ..pool import TIMEOUT_S, WorkerPool, judge
 from ..rewards import Recipe
-from ..threads import score_threads
 from ..types import Completion, Problem, Verdict, Verifier
 
 Pair = tuple[Problem, Completion]
@@ -83,11 +83,12 @@ class Judging:
             idle.put(pool)
 
     def verdicts(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """A verdict for each pair, in order."""
+        """A verdict for each pair, in order. Raises UnusableVerifier where no worker can load the reward."""
         at_a_time = min(self.workers or self.threads, len(pairs))
         if at_a_time <= 1:
             return [self.verdict(problem, completion) for problem, completion in pairs]
-        return list(score_threads(self.verdict, pairs, workers=at_a_time))
+        with ThreadPoolExecutor(at_a_time, thread_name_prefix="rlvr-judge") as threads:
+            return list(threads.map(self.verdict, *zip(*pairs, strict=True)))
 
     async def verdicts_async(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """`verdicts` in a thread, while the event loop goes on."""
@@ -113,21 +114,20 @@ class Judging:
         `score`, `acc` (1 where the status is correct), `judged`, then each part's score. A part that was not reached,
         or not judged, counts 0.
         """
-        named = dict(leaves(verdict))
         return {
             "score": self.pay(problem, verdict, instead=instead),
             "acc": float(verdict.status == "correct" and verdict.score is not None),
             "judged": float(verdict.score is not None),
-            **{name: _score(named.get(name)) for name in self.parts},
+            **{name: part_score(verdict, name) for name in self.parts},
         }
 
     def close(self) -> None:
         """End the worker processes that wait. What is used again starts new ones."""
-        for _ in range(self.workers):
-            pool = self._idle.get()
+        idle = self._idle
+        for pool in [idle.get() for _ in range(self.workers)]:
             if pool is not None:
                 pool.close()
-        self._reset()
+            idle.put(None)  # for whoever waits, or comes later
 
 
 def judging(reward: Verifier | Judging) -> Judging:
@@ -174,5 +174,11 @@ def leaves(verdict: Verdict, prefix: str = "") -> Iterable[tuple[str, Verdict]]:
             yield path, part
 
 
-def _score(verdict: Verdict | None) -> float:
-    return 0.0 if verdict is None or verdict.score is None else verdict.score
+def part_score(verdict: Verdict, name: str) -> float:
+    """The score of the part that `part_names` calls so; 0 where it was not reached, or not judged."""
+    for step in name.split("/"):
+        found = verdict.parts.get(step)
+        if found is None:
+            return 0.0
+        verdict = found
+    return 0.0 if verdict.score is None else verdict.score

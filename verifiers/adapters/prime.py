@@ -71,17 +71,15 @@ def as_rubric(reward: Verifier | Judging, *, name: str = "rlvr") -> Any:
 async def _rubric_reward(
     judging: Judging, name: str, /, prompt: Any, completion: Any, answer: Any, info: Any, state: Any
 ) -> float:
-    row: dict[str, Any] = {
-        **cast(dict[str, Any], info if isinstance(info, dict) else {}),
-        "id": state.get("example_id"),
-    }
-    problem = problem_of(row, gold=answer or None, prompt=_plain(prompt))
-    finished = not state.get("is_truncated", False)
-    (verdict,) = await judging.verdicts_async([(problem, completion_of(_plain(completion), finished=finished))])
-    state[name] = {**_told(verdict), "numbers": {}}
+    state[name] = {"numbers": {}}
     try:
+        row = {**cast(dict[str, Any], info if isinstance(info, dict) else {}), "id": state.get("example_id")}
+        problem = problem_of(row, gold=answer or None, prompt=_plain(prompt))
+        finished = not state.get("is_truncated", False)
+        (verdict,) = await judging.verdicts_async([(problem, completion_of(_plain(completion), finished=finished))])
+        state[name] |= _told(verdict)
         state[name]["numbers"] = judging.numbers(problem, verdict)
-    except Exception as error:
+    except Exception as error:  # a Rubric makes 0 of it; the rollout must not look as if it had been judged
         state["error"] = import_module("verifiers").InfraError(str(error))
         raise
     return state[name]["numbers"]["score"]

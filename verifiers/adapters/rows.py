@@ -12,6 +12,7 @@ from ..types import Completion, Problem
 # TRL's data sets call the worked solution so; its box is the answer.
 _GOLDS = (*ALIASES["answer"], "solution")
 _LEAD = 64  # characters of special tokens that may stand before a prompt
+_TRIES = 16
 _OVERLAP = 32  # characters of a prompt that was cut from the left which must be there to know it again
 # The marks with which chat models end a turn, and sentencepiece models a text.
 _MARK = re.compile(r"(?:<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</s>|<eos>|<end_of_turn>)\Z")
@@ -80,7 +81,9 @@ def response_of(query: str, prompt: str, name: str = "query") -> str:
         return query[at + len(prompt) :]
     begin = query[:_OVERLAP]
     at = prompt.find(begin) if len(begin) == _OVERLAP else -1
-    while at >= 0:
+    for _ in range(_TRIES):  # a prompt that repeats itself is no reason to search for ever
+        if at < 0:
+            break
         if query.startswith(prompt[at:]):
             return query[len(prompt) - at :]
         at = prompt.find(begin, at + 1)

@@ -9,7 +9,7 @@ is paid what the service was told to pay.
 from collections.abc import Iterable, Sequence
 
 from ..adapters import rows
-from ..adapters.judging import leaves
+from ..adapters.judging import part_score
 from ..adapters.rows import finished, problem_of
 from ..rows import Row, verdict_row
 from ..types import Completion, Problem, Verdict
@@ -37,14 +37,13 @@ def openrlhf_pairs(request: OpenRlhfRequest) -> list[tuple[Problem, Completion]]
 def openrlhf_reply(verdicts: Sequence[Verdict], parts: Iterable[str], unjudged: float | None) -> Row:
     """Rewards, scores and logs. The names in `extra_logs` are always the same: OpenRLHF fails on a batch where they
     differ. Raises NotPayable."""
-    named = [dict(leaves(verdict)) for verdict in verdicts]
     return {
         "rewards": [pay(verdict, unjudged, f"query[{index}]") for index, verdict in enumerate(verdicts)],
         "scores": [_accuracy(verdict) for verdict in verdicts],
         "extra_logs": {
             "acc": [_accuracy(verdict) for verdict in verdicts],
             "judged": [float(verdict.score is not None) for verdict in verdicts],
-            **{name: [_score(each.get(name)) for each in named] for name in parts},
+            **{name: [part_score(verdict, name) for verdict in verdicts] for name in parts},
         },
     }
 
@@ -93,8 +92,3 @@ def _problem(label: object, prompt: object, index: int, name: str) -> Problem:
 
 def _accuracy(verdict: Verdict) -> float:
     return float(verdict.status == "correct" and verdict.score is not None)
-
-
-def _score(verdict: Verdict | None) -> float:
-    """A part that was not reached, or not judged, adds nothing."""
-    return 0.0 if verdict is None or verdict.score is None else verdict.score
