@@ -238,7 +238,11 @@ class _Run:
         self.verdicts[key] = verdict
 
     def conclude(self) -> Summary:
-        """The summary and the report."""
+        """The summary and the report. What a session that was killed drew and did not judge is judged first."""
+        if unjudged := self.places.keys() - self.verdicts.keys():
+            with Scorer(self._chosen, self._judged) as scorer:
+                for key in sorted(unjudged):
+                    self._hand_over(scorer, key)
         return conclude(self.folder, self._chosen, self.verdicts, self.places, self._scoring)
 
     def _manifest(

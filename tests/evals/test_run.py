@@ -268,6 +268,18 @@ def test_killed_while_a_whole_file_is_written(
     same_run(folder / "run", folder / "whole")
 
 
+def test_killed_between_the_last_sample_and_its_verdict(folder: Path, rlvr: Rlvr) -> None:
+    whole = rlvr(*command("--n", 2, out="run"))
+    assert whole.returncode == 0, whole.stderr
+    scored = folder / "run/scored.jsonl"
+    before = rows(scored)
+    scored.write_bytes(b"".join(scored.read_bytes().splitlines(keepends=True)[:-2]))
+    (folder / "run/summary.json").unlink()
+    last = rlvr(*command("--n", 2, out="run"))
+    assert last.returncode == 0, last.stderr
+    assert rows(scored) == before
+
+
 def test_interrupted_it_says_how_to_continue(folder: Path, start: Start, evaluate: Eval) -> None:
     evaluate(out="whole")
     process = start(*command(*options(pause_s=0.05)))
