@@ -70,6 +70,10 @@ def command(arguments: Sequence[str]) -> int:
     """Write the file, and say how to use it."""
     options = parser().parse_args(arguments)
     file = options.out or Path("rlvr_reward.py")
+    if not file.stem.isidentifier():
+        raise UsageError(f"--out {file}: trainers import it by its name, so the name must be one of a module")
+    if file.stem == options.reward.partition(":")[0]:
+        raise UsageError(f"--out {file}: would take the place of the module that holds the reward; choose another name")
     text = _file(options, file)
     if options.out is None:
         sys.stdout.write(text)

@@ -70,6 +70,13 @@ def test_a_reward_that_is_not_there_is_said_now(name: str, capsys: pytest.Captur
     assert len(told.err.splitlines()) == 1 and name.split(":")[0] in told.err
 
 
+@pytest.mark.parametrize("out", ["my_own_rewards.py", "my-reward.py"])
+def test_a_file_that_would_break_is_not_written(out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adapter", "verl", "--reward", "my_own_rewards:reward", "--out", out]) == 2
+    assert out in capsys.readouterr().err
+    assert Path("my_own_rewards.py").read_text(encoding="utf-8") == MINE and not Path("my-reward.py").exists()
+
+
 def test_a_folder_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapter", "verl", "--reward", "math", "--out", "nowhere/x.py"]) == 2
     assert "nowhere/x.py" in capsys.readouterr().err

@@ -106,6 +106,7 @@ def _add_own_api(app: FastAPI, service: Service) -> None:
         """
         data = read_json(await request.body())
         if many := isinstance(data, dict) and "items" in data:
+            service.fits(_length(cast(object, data), "items"))
             asked = read(models.Items, cast(object, data))
             pairs = [_pair(item, index, f"items[{index}].") for index, item in enumerate(asked.items)]
             deadline_s = asked.deadline_s
@@ -155,7 +156,9 @@ def _add_protocols(app: FastAPI, service: Service) -> None:
         A label is the gold answer, or a JSON object with tests. An item that could not be judged fails the request with
         503, for the protocol has no null, unless the service was started with `--unjudged`.
         """
-        pairs = openrlhf_pairs(read(models.OpenRlhfRequest, read_json(await request.body())))
+        data = read_json(await request.body())
+        service.fits(_length(data, "query"))
+        pairs = openrlhf_pairs(read(models.OpenRlhfRequest, data))
         verdicts = await service.verdicts(request, pairs)
         if verdicts is None:
             return _gone()
@@ -232,6 +235,12 @@ def _pair(item: models.Item, index: int, place: str) -> tuple[Problem, Completio
         return item.pair(index)
     except ValueError as error:
         raise BadRequest(f"{place}{error}") from None
+
+
+def _length(data: object, name: str) -> int:
+    """Of a list in a body that nobody has looked at yet; 0 for anything else."""
+    found = cast(dict[str, object], data).get(name) if isinstance(data, dict) else None
+    return len(cast(list[object], found)) if isinstance(found, list) else 0
 
 
 def _gone() -> Response:

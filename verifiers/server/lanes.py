@@ -53,6 +53,8 @@ class Job:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+        for item in self.items:
+            item.frame = b""
 
 
 @dataclass(slots=True)

@@ -103,6 +103,7 @@ class _Body:
     def __init__(self, bodies: Bodies, receive: Receive) -> None:
         self._bodies, self._receive = bodies, receive
         self._complete = False
+        self._until = asyncio.get_running_loop().time() + BODY_S
         self.size = 0
 
     async def receive(self) -> Message:
@@ -110,7 +111,7 @@ class _Body:
         if self._complete:
             return await self._receive()
         try:
-            async with asyncio.timeout(BODY_S):
+            async with asyncio.timeout_at(self._until):  # for all of its pieces together
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, f"the body did not arrive within {BODY_S:g} s", {"Connection": "close"}) from None

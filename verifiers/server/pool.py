@@ -214,13 +214,19 @@ class Pool:
         unanswered = [item for item in job.items if job.answers[item.index] is None]
         under_way = {worker.item: worker for worker in self._all if worker.item is not None}
         now = time.monotonic()
+        too_slow: set[Item] = set()
         for item in unanswered:
+            held_s = 0.0
             if (worker := under_way.get(item)) is not None:
-                item.spent_s += now - worker.begun
+                held_s = now - worker.begun
+                item.spent_s += held_s
                 worker.begun = now
+            # Only a try that took too long by itself: its worker's death and the others' needs are no fault of it.
+            if item.strikes or held_s >= self.timeout_s:
+                too_slow.add(item)
         self._withdraw(job)
         for item in unanswered:
-            self._answer(item, _too_slow(item) if item.spent_s >= self.timeout_s else _overloaded())
+            self._answer(item, _too_slow(item) if item in too_slow else _overloaded())
         self._dispatch()
 
     def _withdraw(self, job: Job) -> None:

@@ -101,13 +101,17 @@ class Service:
         if self.settings.unjudged is not None:
             self.metrics.paid(sum(verdict.score is None for verdict in verdicts))
 
-    def _admit(self, items: int, deadline_s: float) -> None:
-        if self.draining:
-            raise Refused(503, "the service is stopping", 1)
+    def fits(self, items: int) -> None:
+        """Raises Refused for more items than may ever wait; asked before they are read one by one."""
         if items > self.settings.queue:
             raise Refused(
                 413, f"{items:,} items are more than the {self.settings.queue:,} that may ever wait (--queue)"
             )
+
+    def _admit(self, items: int, deadline_s: float) -> None:
+        if self.draining:
+            raise Refused(503, "the service is stopping", 1)
+        self.fits(items)
         if not self.pool.has_room(items, deadline_s):
             self.metrics.rejected(items)
             again = self.retry_after_s()
