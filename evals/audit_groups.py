@@ -10,7 +10,7 @@ from typing import Any
 
 from ..verifiers.math import equivalent
 from ..verifiers.math.normalize import canonical
-from .audit_table import Samples
+from .audit_table import RIGHT, Samples
 from .consensus import equivalence_classes
 from .metrics import Estimate, estimate
 
@@ -103,7 +103,9 @@ def _agreement(samples: Samples, problem: int, judged: Sequence[int]) -> Agreeme
     """The answer of more than `AGREE` of the samples, by equivalence; None where there is none, or too few samples."""
     if len(judged) < FEWEST:
         return None
-    given = {i: answer for i in judged if (answer := samples.tally.answer(i)) is not None}
+    # What was called right is no other answer than the gold's, whatever else the reward found missing.
+    unlike = [i for i in judged if samples.maths[i] != RIGHT]
+    given = {i: answer for i in unlike if (answer := samples.tally.answer(i)) is not None}
     spelled = {i: canonical(answer) if len(answer) <= _LONGEST else answer for i, answer in given.items()}
     counts = Counter(spelled.values())
     common = [text for text, _ in counts.most_common(_ANSWERS)]

@@ -48,13 +48,14 @@ SECTIONS = (_WINNERS, _SECOND, _REASONS, _GROUPS, _LENGTH)
 
 KINDS: Mapping[str, Kind] = {
     "paid": Kind(
-        _SECOND, "rewarded, and math-verify says no",
-        "the reward calls the answer right and math-verify, given gold and answer as LaTeX, calls it wrong; of the "
-        "rewarded samples on which it has an opinion. Either may be the one that errs",
-        "rewarded samples", 0.0, 0.01,
+        _SECOND, "called right, and math-verify says no",
+        "the reward, or its part that is mathematics, calls the answer right and math-verify, given gold and answer "
+        "as LaTeX, calls it wrong; of the samples called right on which it has an opinion. Either may be the one that "
+        "errs",
+        "samples called right", 0.0, 0.01,
     ),
     "unpaid": Kind(
-        _SECOND, "not rewarded, and math-verify says yes",
+        _SECOND, "called wrong, and math-verify says yes",
         "the reward calls the answer wrong and math-verify calls it right; of the samples called wrong on which it has "
         "an opinion",
         "wrong samples", 0.0, 0.01,

@@ -59,7 +59,7 @@ def test_a_finding_is_printed_with_where_to_look(rlvr: Rlvr, write_rows: Write) 
     assert "3 serious" not in printed
     assert "serious an answer without reasoning 3 50.0% of 6 rewarded samples s.jsonl:5" in printed
     assert "next: rlvr audit s.jsonl --report audit.html" in printed
-    assert "not looked for: rewarded, and math-verify says no" in printed
+    assert "not looked for: called right, and math-verify says no" in printed
 
 
 def test_a_terminal_is_not_obeyed(rlvr: Rlvr, write_rows: Write) -> None:

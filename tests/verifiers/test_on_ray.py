@@ -124,7 +124,11 @@ def test_killed_actors_cost_no_row(bounded):
     delivered: list[str | None] = []
 
     def kill() -> None:
-        actor = actors_below(os.getpid())[len(killed) % 2]
+        deadline = time.monotonic() + 60
+        while not (alive := set(actors_below(os.getpid())) - set(killed)):  # those that were killed start again
+            assert time.monotonic() < deadline, "Ray starts no actor again"
+            time.sleep(0.05)
+        actor = min(alive) if len(killed) % 2 else max(alive)
         os.kill(actor, signal.SIGKILL)
         killed.append(actor)
 
