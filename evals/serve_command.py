@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import ipaddress
 import os
+import resource
 import socket
 from collections.abc import Sequence
 from textwrap import dedent
@@ -20,6 +21,7 @@ from .errors import UsageError
 from .verifier import choose_verifier
 
 TOKEN_VARIABLE = "RLVR_TOKEN"
+_OPEN_FILES = 1 << 16
 _GRACE_S = 5  # beyond the deadline, within which every accepted request has its answer
 
 
@@ -32,8 +34,8 @@ def command(arguments: Sequence[str]) -> int:
             f"--host {options.host}: whoever reaches that address could use the service; set a token "
             f"({TOKEN_VARIABLE}=… or --token), or say --no-token"
         )
-    if token is not None and not (token.isascii() and token.isprintable()):
-        raise UsageError("the token: only printable ASCII characters can stand in a header")
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        raise UsageError("the token: only printable ASCII characters without spaces can stand in a header")
     verifier, waits = _reward(options.reward, options.option)
     try:
         app = create_app(verifier, _settings(options, token, waits=waits))
@@ -161,6 +163,7 @@ def _grace(options: argparse.Namespace) -> int:
 
 
 def _serve(service: Service, config: uvicorn.Config, listening: socket.socket) -> int:
+    allow_open_files()
     server = _Server(config, service, listening)
     try:
         server.run(sockets=[listening])
@@ -200,7 +203,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal lets everything be judged, the second answers what is left as not judged, the third ends."""
         self._signals += 1
-        self.should_exit = True
+        self.should_exit = self._service.draining = True
         if self._signals == 2:
             self._loop.call_soon_threadsafe(self._give_up)
         self.force_exit = self._signals > 2
@@ -237,6 +240,13 @@ def _listening(host: str, port: int) -> socket.socket:
         listening.close()
         raise UsageError(f"--host {host} --port {port}: {error.strerror}") from None
     return listening
+
+
+def allow_open_files() -> None:
+    """A connection takes a descriptor, also one that says nothing, and the 1,024 of most systems are soon taken."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _is_loopback(host: str) -> bool:

@@ -40,15 +40,20 @@ class Child:
         import subprocess  # here, for it is half of what importing rlvr.verifiers would cost
 
         lifeline, self._lifeline = os.pipe()  # nothing is ever written to it
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, json.dumps(sys.path), module, argument, str(lifeline)],
-            pass_fds=[lifeline],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            bufsize=0,
-        )
-        os.close(lifeline)
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, json.dumps(sys.path), module, argument, str(lifeline)],
+                pass_fds=[lifeline],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError:
+            os.close(self._lifeline)
+            raise
+        finally:
+            os.close(lifeline)
         assert self.process.stdin is not None and self.process.stdout is not None
         self._in = self.process.stdin
         self._out = self.process.stdout

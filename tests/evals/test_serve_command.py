@@ -1,5 +1,6 @@
 """`rlvr serve` as a command: what it says, what it refuses, how it ends. The service itself: tests/verifiers/server."""
 
+import resource
 import signal
 import socket
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import httpx2
 import pytest
-from rlvr.evals.serve_command import ROUTES, parser
+from rlvr.evals.serve_command import ROUTES, allow_open_files, parser
 
 BROKEN = """
 class Reward:
@@ -94,6 +95,7 @@ def test_a_public_address_with_either(running):
         (["--reward", "math", "--option", "extract=all"], "extract"),
         (["--reward", "math", "--option", "speed=1"], "speed"),
         (["--reward", "math", "--token", "gr\u00fcn"], "ASCII"),
+        (["--reward", "math", "--token", "two words"], "without spaces"),
         (["--reward", "math", "--host", "127.0.0.1", "--max-body", "0"], "max_body"),
         (["--reward", "broken:reward"], "it cannot be loaded"),
     ],
@@ -111,6 +113,18 @@ def test_what_is_wrong_is_said_in_one_line(rlvr, tmp_path, options, says):
 def test_numbers_out_of_range(rlvr, option):
     done = rlvr("serve", "--reward", "math", option)
     assert done.returncode == 2 and option.partition("=")[0] in done.stderr
+
+
+def test_more_connections_than_the_usual_limit():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        allow_open_files()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert hard == before[1]
+    assert soft >= 4096 or soft == hard
 
 
 def test_a_port_that_is_taken(rlvr):

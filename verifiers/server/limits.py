@@ -53,8 +53,8 @@ def _is_open(path: str) -> bool:
 
 
 class Bodies:
-    """415 for a body that says that it is no JSON, 413 for one over `most` bytes, also when it comes in pieces, 408 for
-    one that does not come, and 429 while the bodies of all requests under way hold `hold` bytes."""
+    """415 for a body that does not say that it is JSON, 413 for one over `most` bytes, also when it comes in pieces,
+    408 for one that does not come, and 429 while the bodies of all requests under way hold `hold` bytes."""
 
     def __init__(self, app: ASGIApp, most: int, hold: int, retry_after: Callable[[], int]) -> None:
         self.app = app
@@ -76,8 +76,8 @@ class Bodies:
             self._held -= body.size
 
     def _at_once(self, scope: Scope) -> JSONResponse | None:
-        kind = _header(scope, b"content-type")
-        if kind is not None and b"json" not in kind.partition(b";")[0].lower():
+        kind = _header(scope, b"content-type") or b""
+        if b"json" not in kind.partition(b";")[0].lower():  # nor will a browser send JSON for any page
             return JSONResponse({"detail": "the body must be JSON: `Content-Type: application/json`"}, 415)
         length = _header(scope, b"content-length")
         if length is not None and length.isdigit() and int(length[:20]) > self._most:

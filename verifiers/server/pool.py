@@ -71,7 +71,7 @@ class Pool:
         self._idle: list[Worker] = []
         self._waiting, self._waiting_slow = Turns(), Turns()
         self._at_fast = self._at_slow = 0
-        self._failures, self._was_ready = 0, False
+        self._failures, self._was_ready, self._closed = 0, False, False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._pace = Pace()
@@ -122,6 +122,7 @@ class Pool:
 
     def close(self) -> int:
         """Kill the workers; safe to call twice. What has no answer is not judged (`overloaded`): how many items."""
+        self._closed = True
         if self._ticker is not None:
             self._ticker.cancel()
         left = [lane.pop() for lane in (self._waiting, self._waiting_slow) for _ in range(len(lane))]
@@ -131,7 +132,7 @@ class Pool:
         self._all.clear()
         self._idle.clear()
         for item in left:
-            self._answer(item, _overloaded())
+            self._answer(item, _stopped())
         return len(left)
 
     def submit(self, pairs: Sequence[Pair], deadline_s: float) -> "Job":
@@ -154,6 +155,10 @@ class Pool:
         assert self._loop is not None, "start() comes first"
         job = Job([pickle.dumps(task, protocol=pickle.HIGHEST_PROTOCOL) for task in tasks], self._loop)
         margin_s = min(_MARGIN * deadline_s, _MOST_MARGIN_S)
+        if self._closed:  # by a second signal, while this request came in
+            for item in job.items:
+                self._answer(item, _stopped())
+            return job
         job.timer = self._loop.call_later(deadline_s - margin_s, self._expire, job)
         for item in job.items:
             self._waiting.push(item)
@@ -302,7 +307,7 @@ class Pool:
         self._loop.call_later(delay, self._start_again)
 
     def _start_again(self) -> None:
-        if self._ticker is not None and not self._ticker.cancelled():
+        if not self._closed:
             self._start_worker()
 
     # clocks
@@ -364,6 +369,10 @@ class Pool:
 
 def _overloaded() -> Verdict:
     return not_judged("overloaded", "it waited until the request's deadline")
+
+
+def _stopped() -> Verdict:
+    return not_judged("overloaded", "the service was stopped before it was judged")
 
 
 def _too_slow(item: Item) -> Verdict:

@@ -8,7 +8,8 @@ from rlvr.verifiers.server.limits import Bodies, Token
 from starlette.exceptions import HTTPException
 
 
-def scope(method="POST", path="/score", **headers):
+def scope(method="POST", path="/score", content_type="application/json", **headers):
+    headers["content_type"] = content_type
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return {"type": "http", "method": method, "path": path, "headers": pairs}
 
@@ -53,6 +54,14 @@ def test_size_is_counted_as_it_comes(size, status):
     assert run(app, scope(), *[b"x"] * size) == status
     assert run(app, scope(content_length=str(size)), b"x" * size) == status
     assert run(app, scope(content_length="1"), b"x" * size) == status  # it says less than it sends
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("application/json", 200), ("application/problem+JSON; charset=utf-8", 200), ("text/plain; json", 415), ("", 415)],
+)
+def test_the_kind_of_a_body(kind, status):
+    assert run(Bodies(read_all, 100, 1000, lambda: 1), scope(content_type=kind), b"{}") == status
 
 
 def test_what_was_held_is_let_go_of():

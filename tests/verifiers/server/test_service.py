@@ -220,7 +220,8 @@ def test_a_client_that_hangs_up_costs_nothing(serve):
     server = serve("--workers", 1, "--patience", 0.1, "--timeout", 100)
     host, _, port = server.url.removeprefix("http://").partition(":")
     body = json.dumps({"items": [{"completion": f"wait {server.file('never')}"}] * 5}).encode()
-    head = f"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    kind = "Content-Type: application/json"
+    head = f"POST /score HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(head + body)
         server.until(server.file("never.begun").exists)
