@@ -1,4 +1,4 @@
-"""The usual names of columns, and the text in chat messages."""
+"""The usual names of columns, and what their values hold."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -17,6 +17,15 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "source": ("source", "data_source"),
     "weight": (),  # a reward model's score: used where an option names it
 }  # fmt: skip
+
+
+def has_tests(value: object) -> bool:
+    """Whether a column of tests holds some: where a data set mixes kinds, rows of the other kinds have it empty."""
+    if isinstance(value, str):
+        return value.strip() not in ("", "null", "{}", "[]")
+    if isinstance(value, Mapping):
+        return any(each is not None for each in cast(Mapping[str, object], value).values())
+    return value is not None and value != []
 
 
 def is_chat(values: Sequence[object]) -> bool:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from .code import verify_code
+from .columns import has_tests
 from .compose import weighted
 from .format import verify_format
 from .language import verify_language
@@ -75,7 +76,7 @@ def _own_sandbox() -> "Sandbox":
 
 def verify_accuracy(problem: Problem, completion: Completion, /) -> Verdict:
     """The rule that the problem brings: its tests where it has some (`verify_code_here`), else its answer."""
-    if problem.tests is not None:
+    if has_tests(problem.tests):
         return verify_code_here(problem, completion)
     return verify_math(problem, completion)
 

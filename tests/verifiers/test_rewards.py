@@ -58,6 +58,11 @@ def test_a_gold_that_cannot_be_read_is_not_paid_as_wrong() -> None:
         verify_accuracy(Problem("1"), Completion("4"))
 
 
+@pytest.mark.parametrize("tests", ["", " {} ", "[]", "null", [], {}, {"inputs": None, "outputs": None}])
+def test_an_empty_column_of_tests_leaves_the_answer_to_decide(tests: object) -> None:
+    assert verify_accuracy(Problem("1", answer="4", tests=tests), Completion("\\boxed{4}")).score == 1.0
+
+
 def test_code_without_a_sandbox_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     from rlvr.verifiers import rewards
 

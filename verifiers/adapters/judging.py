@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import isfinite
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, cast
 
 from ..compose import AllOf, AnyOf, BySource, Gate, Weighted
@@ -16,6 +17,9 @@ from ..types import Completion, Problem, Verdict, Verifier
 Pair = tuple[Problem, Completion]
 ABOUT_ALL = ("score", "acc", "judged")
 """What trainers log of the whole reward, beside its parts: see `Judging.numbers`."""
+
+
+_FORKED = Lock()
 
 
 class NotJudged(RuntimeError):
@@ -56,10 +60,10 @@ class Judging:
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
         self._idle: SimpleQueue[WorkerPool | None] = SimpleQueue()  # None: one that nobody has started yet
         for _ in range(self.workers):
             self._idle.put(None)
+        self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
@@ -72,8 +76,10 @@ class Judging:
         """One verdict, whatever the reward does."""
         if not self.workers:
             return judge(self.reward, problem, completion)
-        if self._pid != os.getpid():
-            self._reset()  # a forked copy: the workers belong to its parent
+        if self._pid != os.getpid():  # a forked copy: the workers belong to its parent
+            with _FORKED:
+                if self._pid != os.getpid():
+                    self._reset()
         idle = self._idle
         pool = idle.get()
         try:

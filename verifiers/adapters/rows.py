@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from math import isfinite
 from typing import Any, cast
 
-from ..columns import ALIASES, is_chat, text_of_message, text_of_prompt
+from ..columns import ALIASES, has_tests, is_chat, text_of_message, text_of_prompt
 from ..types import Completion, Problem
 
 # TRL's data sets call the worked solution so; its box is the answer.
@@ -17,6 +18,7 @@ _OVERLAP = 32  # characters of a prompt that was cut from the left which must be
 # The marks with which chat models end a turn, and sentencepiece models a text.
 _MARK = re.compile(r"(?:<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</s>|<eos>|<end_of_turn>)\Z")
 _MARK_CHARS = 48
+_MARKS = 1 << 18  # padding too ends in them, as far as the longest context
 
 
 def problem_of(
@@ -37,17 +39,21 @@ def problem_of(
         id=str(number) if identity is None else str(identity),
         prompt=text_of_prompt(_plain(prompt if prompt is not None else _first(row, ALIASES["prompt"]))),
         answer=None if is_tests else answer_text(cast(object, gold)),
-        tests=gold if tests is None and is_tests else tests,
+        tests=tests if has_tests(tests) else gold if is_tests else None,
         source=found if isinstance(found, str) else None,
     )
 
 
 def answer_text(gold: object) -> str | None:
-    """A gold answer as text: text, a number, or a list that holds one of them; None for anything else."""
+    """A gold answer as text: text, a number, or a list that holds one of them; None for anything else.
+
+    Of integers Python writes those that have at most 4,300 digits.
+    """
     items = cast(list[object], gold) if isinstance(gold, list) else [gold]
     value = items[0] if len(items) == 1 else None
     if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and isfinite(value)):
-        return repr(value)
+        with suppress(ValueError):
+            return repr(value)
     return value if isinstance(value, str) else None
 
 
@@ -99,7 +105,10 @@ def finished(text: str, *, n_tokens: int | None = None, finished: bool | None = 
     Completion(text='It is 4.', n_tokens=None, finished=True)
     """
     end = len(text)
-    while (mark := _MARK.search(text[max(0, end - _MARK_CHARS) : end])) is not None:
+    for _ in range(_MARKS):
+        mark = _MARK.search(text[max(0, end - _MARK_CHARS) : end])
+        if mark is None:
+            break
         end -= len(mark[0])
     return Completion(text[:end], n_tokens, True if finished is None and end < len(text) else finished)
 

@@ -24,12 +24,15 @@ TESTS = {"inputs": ["1"], "outputs": ["2"]}
         ({"answer": None, "solution": "4"}, Problem("0", answer="4")),
         ({"answer": "4", "tests": TESTS}, Problem("0", answer="4", tests=TESTS)),
         ({"ground_truth": TESTS}, Problem("0", tests=TESTS)),
+        ({"ground_truth": TESTS, "tests": ""}, Problem("0", tests=TESTS)),
+        ({"answer": "4", "tests": {"inputs": None, "outputs": None}}, Problem("0", answer="4")),
         ({"ground_truth": json.dumps(TESTS)}, Problem("0", tests=json.dumps(TESTS))),
         ({"ground_truth": "{1,2}"}, Problem("0", answer="{1,2}")),
         ({"ground_truth": '{"a": '}, Problem("0", answer='{"a": ')),
         ({"ground_truth": "{" * 100_000}, Problem("0", answer="{" * 100_000)),
         ({"ground_truth": True}, Problem("0")),
         ({"ground_truth": 10**400}, Problem("0", answer="1" + "0" * 400)),
+        ({"ground_truth": 10**5000}, Problem("0")),
         ({"ground_truth": float("nan")}, Problem("0")),
         ({"data_source": "aime", "problem": "What?"}, Problem("0", prompt="What?", source="aime")),
         ({}, Problem("0")),
@@ -128,6 +131,7 @@ def test_what_follows_any_prompt(prompt: str, response: str) -> None:
         ("4<|im_end|>.", "4<|im_end|>.", None),
         ("<|" + "x" * 60 + "|>", "<|" + "x" * 60 + "|>", None),
         ("<|im_end|>" * 50_000, "", True),
+        ("</s>" * 1_000_000, "</s>" * (1_000_000 - (1 << 18)), True),
     ],
 )
 def test_marks_at_the_end(text: str, kept: str, ended: bool | None) -> None:
