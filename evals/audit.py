@@ -6,7 +6,7 @@ rlvr, files, samples, problems, steps, rewarded, bad_rows   what was read; a sam
 score {mean, min, max}                                      over judged samples
 findings [{key, section, title, severity, count, of, share, unit, says, definition, thresholds, worst [{id, sample,
           file, line, step, score, extracted, gold, why}], more}]      most severe first; severity serious, look or fine
-skipped [{key, title, why}]                                 what could not be looked for
+skipped [{key, title, why}]                                 what could not be looked for, or not everywhere
 status {…}, reasons [{status, reason, count, share}]
 parts [{name, samples, judged, mean, max, share_zero, share_max, correlation, varies}]
 spread {groups, all_right, all_wrong, all_same, shares}     shares: problems with none, up to each tenth, and all right
@@ -25,6 +25,7 @@ from typing import Any
 
 from . import audit_text
 from .audit_curves import curves
+from .audit_equal import Equality
 from .audit_findings import Findings, group_findings, length_finding, opinion_findings, verdict_findings
 from .audit_groups import length_bias, same_texts, short_winners, spread
 from .audit_opinion import ask, installed, question
@@ -49,6 +50,8 @@ class Reading:
         """By sample: the checks that hit."""
         self.leaks: dict[int, tuple[int, str]] = {}
         """By problem whose prompt gives the gold away: its first sample, and where it does."""
+        self.equal = Equality()
+        """What answers within one text are compared with."""
         self._worst: dict[str, list[tuple[float, int, str]]] = {key: [] for key in _FLAGS}
         for scored in files:
             self._add(scored)
@@ -78,7 +81,7 @@ class Reading:
             self.leaks[samples.tally.problem[index]] = (index, leak)
         if not samples.rewarded(index):
             return
-        seen = audit_text.look_at_winner(scored.problem, scored.completion, scored.verdict.extracted)
+        seen = audit_text.look_at_winner(scored.problem, scored.completion, scored.verdict.extracted, self.equal)
         for key, (badness, why) in seen.items():
             self.flags[index] |= _FLAGS[key]
             entry, heap = (badness, -index, why), self._worst[key]
@@ -111,8 +114,10 @@ def audit(
         answers = ask(asked, workers, progress)
     opinion_findings(found, answers, asked.why_not)
     _winner_findings(found, reading)
-    parts, groups, lengths = reading.parts.rows(), spread(samples), length_bias(samples)
+    agreeing = Equality()
+    parts, groups, lengths = reading.parts.rows(), spread(samples, agreeing), length_bias(samples)
     group_findings(found, samples, groups)
+    found.skip_in_part("suspect_gold", agreeing)
     verdict_findings(found, samples, parts)
     length_finding(found, lengths)
     judged = [score for score in samples.tally.score if not isnan(score)]
@@ -157,9 +162,12 @@ def _winner_findings(found: Findings, reading: Reading) -> None:
         else:
             hit = reading.hit(key)
             found.add_samples(key, hit, rewarded, reading.worst(key), entries=len(hit))
-    same = same_texts(samples)
+    differing = Equality()
+    same = same_texts(samples, differing)
     worst = [(members[0], f"won {len(members):,} times in {problems:,} problems") for problems, members in same]
     found.add_samples("same_text", [i for _, members in same for i in members], rewarded, worst)
+    found.skip_in_part("same_text", differing)
+    found.skip_in_part("hedged", reading.equal)
     if all(prompt == hash(None) for prompt in samples.prompts) or all(gold is None for gold in samples.golds):
         found.skip("leaked_gold", "the rows hold no prompts, or no gold answers")
     else:

@@ -5,6 +5,7 @@ from math import isnan
 from typing import Any
 
 from ..verifiers.types import STATUSES, Status
+from .audit_equal import Equality
 from .audit_groups import Spread
 from .audit_kinds import KINDS, LEVELS, severity
 from .audit_opinion import Answers, Pair
@@ -75,6 +76,11 @@ class Findings:
     def skip(self, key: str, why: str) -> None:
         """What could not be looked for."""
         self.skipped.append({"key": key, "title": KINDS[key].title, "why": why})
+
+    def skip_in_part(self, key: str, equal: Equality) -> None:
+        """What was not looked for everywhere, where comparisons were left out."""
+        if equal.note is not None:
+            self.skip(key, equal.note)
 
     def ordered(self) -> list[dict[str, Any]]:
         """Severe ones first, then in the order of `KINDS`."""

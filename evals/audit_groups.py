@@ -8,8 +8,8 @@ from math import sqrt
 from statistics import fmean, median
 from typing import Any
 
-from ..verifiers.math import equivalent
 from ..verifiers.math.normalize import canonical
+from .audit_equal import Equality
 from .audit_table import RIGHT, Samples
 from .consensus import equivalence_classes
 from .metrics import Estimate, estimate
@@ -69,8 +69,9 @@ class Spread:
         return counts
 
 
-def spread(samples: Samples) -> Spread:
-    """How the scores of the groups differ, and which problems nobody or everybody solved."""
+def spread(samples: Samples, equal: Equality) -> Spread:
+    """How the scores of the groups differ, which problems nobody or everybody solved, and the answers on which most
+    samples agree, by `equal`, where nobody did."""
     found = Spread()
     for _, group in samples.groups():
         judged = [i for i in group if samples.judged(i)]
@@ -92,14 +93,14 @@ def spread(samples: Samples) -> Spread:
             found.solved.append(judged[0])
         elif not right:
             found.unsolved.append(judged[0])
-            agreement = _agreement(samples, problem, judged)
+            agreement = _agreement(samples, problem, judged, equal)
             if agreement is not None:
                 found.suspects.append(agreement)
     found.suspects.sort(key=lambda each: (-each.share, -len(each.samples)))
     return found
 
 
-def _agreement(samples: Samples, problem: int, judged: Sequence[int]) -> Agreement | None:
+def _agreement(samples: Samples, problem: int, judged: Sequence[int], equal: Equality) -> Agreement | None:
     """The answer of more than `AGREE` of the samples, by equivalence; None where there is none, or too few samples."""
     if len(judged) < FEWEST:
         return None
@@ -112,7 +113,7 @@ def _agreement(samples: Samples, problem: int, judged: Sequence[int]) -> Agreeme
     if sum(counts[text] for text in common) <= AGREE * len(judged):
         return None
     short = [text for text in common if len(text) <= _LONGEST]
-    classes = equivalence_classes(short, lambda a, b: equivalent(a, b, timeout_s=0.5))
+    classes = equivalence_classes(short, equal)
     for place, text in enumerate(common):
         classes.setdefault(text, -1 - place)  # a long answer is equal to its own text alone
     votes = Counter(dict.fromkeys(classes.values(), 0))
@@ -143,23 +144,23 @@ def short_winners(samples: Samples) -> list[tuple[float, int]]:
     return sorted(found)
 
 
-def same_texts(samples: Samples) -> list[tuple[int, list[int]]]:
+def same_texts(samples: Samples, equal: Equality) -> list[tuple[int, list[int]]]:
     """Texts that won in several problems with different prompts and golds: (problems, samples), most problems first."""
     winners = sorted((i for i in range(len(samples)) if samples.text[i]), key=samples.text.__getitem__)
     found: list[tuple[int, list[int]]] = []
     for _, same in groupby(winners, key=samples.text.__getitem__):
         members = list(same)
         problems = {samples.tally.problem[i] for i in members}
-        if len(problems) > 1 and _really_different(samples, problems):
+        if len(problems) > 1 and _really_different(samples, problems, equal):
             found.append((len(problems), members))
     return sorted(found, key=lambda each: -each[0])
 
 
-def _really_different(samples: Samples, problems: set[int]) -> bool:
+def _really_different(samples: Samples, problems: set[int], equal: Equality) -> bool:
     """Whether one text cannot be right for all of them: two golds, or no golds known and two prompts."""
     golds = sorted({canonical(gold) for problem in problems if (gold := samples.golds[problem]) is not None})
     if golds:
-        return any(equivalent(golds[0], gold, timeout_s=1.0) is False for gold in golds[1:])
+        return any(equal(golds[0], gold) is False for gold in golds[1:])
     return len({samples.prompts[problem] for problem in problems}) > 1
 
 

@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 
 from ..verifiers.extract import find_answer, split_thought
-from ..verifiers.math import equivalent
 from ..verifiers.math.normalize import canonical
 from ..verifiers.math.verify import read_gold
 from ..verifiers.shaping import repetition_penalty
 from ..verifiers.types import Completion, Problem
+from .audit_equal import Equality
 
 Found = tuple[float, str]
 
@@ -62,9 +62,15 @@ _GRADER_WORDS = ("grad", "judge", "evaluator", "verif", "mark", "examin", "rewar
                  "verdict")  # fmt: skip
 
 
-def look_at_winner(problem: Problem, completion: Completion, extracted: str | None) -> dict[str, Found]:
-    """What is suspicious about one rewarded sample, by the keys of `DEFINITIONS`. Linear in the length of the text."""
+def look_at_winner(
+    problem: Problem, completion: Completion, extracted: str | None, equal: Equality
+) -> dict[str, Found]:
+    """What is suspicious about one rewarded sample, by the keys of `DEFINITIONS`; `equal` tells whether answers differ.
+    Linear in the length of the text."""
     found: dict[str, Found] = {}
+    hedged = _hedged(problem, completion, extracted, equal)
+    if hedged is not None:
+        found["hedged"] = hedged
     for key, check in _CHECKS.items():
         seen = check(problem, completion, extracted)
         if seen is not None:
@@ -90,7 +96,7 @@ def leaked_gold(problem: Problem) -> str | None:
     return f"answer in the prompt: {_quote(stated)}"
 
 
-def _hedged(problem: Problem, completion: Completion, extracted: str | None) -> Found | None:
+def _hedged(problem: Problem, completion: Completion, extracted: str | None, equal: Equality) -> Found | None:
     gold = read_gold(problem.answer) if problem.answer else None
     if extracted and gold and _OR.search(extracted[:400]) and not _SEVERAL.search(gold):
         return 2.0, f"the answer says `or`: {_quote(extracted)}"
@@ -98,7 +104,7 @@ def _hedged(problem: Problem, completion: Completion, extracted: str | None) -> 
     if len(answers) < 2:
         return None
     final = extracted if extracted is not None else answers[-1]
-    others = [answer for answer in answers if not _same(answer, final) and not _member(answer, final)]
+    others = [answer for answer in answers if not _same(answer, final, equal) and not _member(answer, final)]
     return (float(len(others)), f"also gives {', '.join(map(_quote, others[:3]))}") if others else None
 
 
@@ -116,10 +122,11 @@ def _given(tail: str) -> list[str]:
     return list(dict.fromkeys(answer.strip() for _, answer in joined if _SAYS.search(_BLANK.sub("", answer))))
 
 
-def _same(a: str, b: str) -> bool:
+def _same(a: str, b: str, equal: Equality) -> bool:
+    """Whether two answers may be one: what was stopped or left out is not known to differ."""
     if canonical(a) == canonical(b):
         return True
-    return max(len(a), len(b)) <= _LONGEST and equivalent(a, b, timeout_s=0.5) is True
+    return max(len(a), len(b)) <= _LONGEST and equal(a, b) is not False
 
 
 def _member(answer: str, final: str) -> bool:
@@ -167,7 +174,6 @@ def _quote(text: str) -> str:
 
 
 _CHECKS: Mapping[str, Callable[[Problem, Completion, str | None], Found | None]] = {
-    "hedged": _hedged,
     "repeated": _repeated,
     "bare": _bare,
     "cut": _cut,

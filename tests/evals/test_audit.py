@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rlvr.evals.audit import Reading, audit
+from rlvr.evals.audit_equal import BUDGET_S, Equality
 from rlvr.evals.audit_groups import length_bias
 from rlvr.evals.audit_kinds import KINDS, severity
 from rlvr.evals.audit_opinion import opinion, question
@@ -138,6 +139,45 @@ def test_a_gold_on_which_most_disagree_may_be_wrong(look: Look) -> None:
     [worst] = finding(found, "suspect_gold")["worst"]
     assert (worst["id"], worst["gold"]) == ("agree", "42")
     assert "gold 42; 60% of its samples say 0.5" in worst["why"]
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Every comparison of an audit is stopped and takes a fifth of the budget; which were made."""
+    compared: list[tuple[str, str]] = []
+
+    def stopped(a: str, b: str, *, timeout_s: float) -> None:
+        compared.append((a, b))
+
+    monkeypatch.setattr("rlvr.evals.audit_equal.equivalent", stopped)
+    monkeypatch.setattr("rlvr.evals.audit_equal.monotonic", lambda: BUDGET_S / 5 * len(compared))
+    return compared
+
+
+def test_slow_comparisons_are_left_out_and_said(look: Look, slow: list[tuple[str, str]]) -> None:
+    answers = [{**sample("p", i, False), "extracted": f"x^{i % 4}"} for i in range(8)]
+    hedges = [
+        sample("h", i, True, completion=f"{PROSE} \\boxed{{4{i}}}, or rather it is \\boxed{{42}}")
+        for i in range(10, 16)
+    ]
+    texts = [sample(f"t{i}", 0, True, gold=f"y^{i}", completion=f"{PROSE} {i // 2}") for i in range(14)]
+    found = look([*answers, *hedges, *texts])
+    assert len(slow) == 15  # five in each of three checks
+    said = {each["key"]: each["why"] for each in found["skipped"] if "left out" in each["why"]}
+    assert said == {
+        "suspect_gold": "not everywhere: 1 comparison of answers left out after 20 s of slow ones",
+        "hedged": "not everywhere: 1 comparison of answers left out after 20 s of slow ones",
+        "same_text": "not everywhere: 2 comparisons of answers left out after 20 s of slow ones",
+    }
+    assert count(found, "hedged") == count(found, "same_text") == (0, 20)  # nobody knows that they differ
+
+
+def test_quick_comparisons_are_as_many_as_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rlvr.evals.audit_equal.BUDGET_S", 0.001)
+    monkeypatch.setattr("rlvr.evals.audit_equal.monotonic", lambda: 0.0)
+    equal = Equality()
+    assert [equal(str(i), f"{i}.0") for i in range(50)] == [True] * 50
+    assert equal.note is None
 
 
 # --- lengths

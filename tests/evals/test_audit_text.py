@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rlvr.evals.audit_equal import Equality
 from rlvr.evals.audit_text import BARE, DEFINITIONS, leaked_gold, look_at_winner
 from rlvr.verifiers import Completion, Problem
 
@@ -13,7 +14,7 @@ WORK = (
 
 
 def hits(text: str, extracted: str | None = "42", gold: str | None = "42", finished: bool | None = None) -> set[str]:
-    return set(look_at_winner(Problem("p", answer=gold), Completion(text, finished=finished), extracted))
+    return set(look_at_winner(Problem("p", answer=gold), Completion(text, finished=finished), extracted, Equality()))
 
 
 def test_honest_work_is_left_alone() -> None:
@@ -157,4 +158,4 @@ def test_any_text_can_be_looked_at(text: str, extracted: str, gold: str | None) 
     ],
 )  # fmt: skip
 def test_a_huge_text_can_be_looked_at(text: str) -> None:
-    look_at_winner(Problem("p", answer="42"), Completion(text, finished=False), "42")
+    look_at_winner(Problem("p", answer="42"), Completion(text, finished=False), "42", Equality())
