@@ -21,7 +21,6 @@ from itertools import islice
 from math import ceil
 from pathlib import Path
 from time import perf_counter
-from types import ModuleType
 from typing import Any, cast
 
 from .pool import TIMEOUT_S, WorkerPool, cores, judge
@@ -92,7 +91,7 @@ def score_on_ray(
 
     workers: items judged at a time; None for one per processor of the cluster. timeout_s: wall-clock seconds for one
     item. bounded: the verifier never hangs and needs no process of its own nor a deadline. threads: it waits for others
-    (a sandbox), so there is one actor for each node, with a thread for each of its processors. start: called in each
+    (a sandbox), so actors are as large as the smallest node, with a thread for each processor. start: called in each
     actor before its first item; what it raises is raised here. say: told in a line what was lost.
 
     Raises ValueError for fewer than one worker, UnusableVerifier as `WorkerPool` does, and what `connected` raises.
@@ -357,20 +356,21 @@ def _path() -> list[str]:
     return [entry or str(Path.cwd()) for entry in sys.path]
 
 
-def _own_modules() -> list[ModuleType]:
-    """The loaded modules and packages whose file lies in the working directory, but for installed ones and ours."""
-    here = Path.cwd()
+def _own_modules() -> list[str]:
+    """Where the loaded modules and packages of the working directory lie, but for installed ones and ours."""
     ours = __name__.partition(".")[0]
+    found: set[Path] = set()
+    for name, module in list(sys.modules.items()):
+        if "." not in name and name not in (ours, "__main__"):
+            # A folder without __init__.py is a package too; it has no file, and may lie in several places.
+            places = [*getattr(module, "__path__", ())] or [getattr(module, "__file__", None)]
+            found.update(Path.cwd() / place for place in places if isinstance(place, str))
+    return sorted(str(path) for path in found if _is_own(path))
 
-    def own(name: str, module: ModuleType | None) -> bool:
-        file = getattr(module, "__file__", None)
-        if file is None or "." in name or name in (ours, "__main__"):
-            return False
-        folder = Path(file).parent
-        inside = folder.parent if hasattr(module, "__path__") else folder
-        return inside.is_relative_to(here) and not {"site-packages", "dist-packages"} & set(inside.parts)
 
-    return [module for name, module in list(sys.modules.items()) if own(name, module)]
+def _is_own(path: Path) -> bool:
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return path.parent.is_relative_to(Path.cwd()) and not installed and (path.suffix == ".py" or path.is_dir())
 
 
 @contextmanager

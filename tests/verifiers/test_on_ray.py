@@ -278,11 +278,13 @@ def test_a_ray_that_was_started_here_ends_here_and_leaves_the_callers_signals_al
 def test_a_lost_node_costs_no_row_and_modules_of_the_working_directory_travel(tmp_path):
     """Three nodes on this machine. The module's file is gone before any actor loads it: what they get is Ray's copy."""
     (tmp_path / "mine.py").write_text(
-        "import time\nfrom rlvr.verifiers import Verdict\n"
+        "import time\nfrom rlvr.verifiers import Verdict\nfrom folder.about import SAME\n"
         "def reward(problem, completion):\n"
         "    time.sleep(0.01)\n"
-        "    return Verdict(1.0, 'correct', 'same_text', problem.id)\n"
+        "    return Verdict(1.0, 'correct', SAME, problem.id)\n"
     )
+    (tmp_path / "folder").mkdir()  # a namespace package
+    (tmp_path / "folder" / "about.py").write_text("SAME = 'same_text'\n")
     code = f"""
     import os, sys
     os.chdir({str(tmp_path)!r})
@@ -297,6 +299,7 @@ def test_a_lost_node_costs_no_row_and_modules_of_the_working_directory_travel(tm
     said, ids = [], []
     with connected(cluster.address):
         os.rename("mine.py", "gone.txt")
+        os.rename("folder", "gone")
         pairs = [(Problem(str(i)), Completion("")) for i in range(600)]
         for verdict in score_on_ray(mine.reward, pairs, say=said.append):
             ids.append(verdict.extracted)
