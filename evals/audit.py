@@ -31,7 +31,7 @@ from .audit_groups import length_bias, same_texts, short_winners, spread
 from .audit_opinion import ask, installed, question
 from .audit_rows import Scored, ScoredFiles
 from .audit_table import Parts, Samples
-from .errors import UsageError
+from .errors import BadRow, UsageError
 from .score import Progress
 
 _FLAGS = {key: 1 << place for place, key in enumerate(audit_text.DEFINITIONS)}
@@ -54,7 +54,10 @@ class Reading:
         """What answers within one text are compared with."""
         self._worst: dict[str, list[tuple[float, int, str]]] = {key: [] for key in _FLAGS}
         for scored in files:
-            self._add(scored)
+            try:
+                self._add(scored)
+            except BadRow as error:
+                files.refuse(error)
         if not len(self.samples):
             raise UsageError(f"{', '.join(files.names)}: no rows to audit")
 

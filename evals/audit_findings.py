@@ -91,7 +91,6 @@ class Findings:
         samples = self._samples
         problem, score, step = samples.tally.problem[sample], samples.score(sample), samples.step[sample]
         return {
-            "index": sample,
             "id": samples.id_of(problem),
             "sample": samples.number[sample],
             "file": self._names[samples.file[sample]],

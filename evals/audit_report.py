@@ -15,6 +15,7 @@ from .audit_kinds import KINDS, SECTIONS
 from .audit_plots import by_length, drift, solved_shares
 from .audit_render import verdict_line, visible
 from .audit_rows import Scored, ScoredFiles
+from .errors import UsageError
 from .markup import Html, h
 from .report import page_policy, write_whole
 
@@ -24,6 +25,8 @@ _HERE = Path(__file__).parent
 _ANCHOR = re.compile(r"[^a-z]+")
 
 Row = Mapping[str, Any]
+Texts = Mapping[tuple[str, int], Scored]
+"""By file and line."""
 
 
 def write_audit_report(path: str | os.PathLike[str], found: Row, files: ScoredFiles) -> None:
@@ -45,20 +48,23 @@ def write_audit_report(path: str | os.PathLike[str], found: Row, files: ScoredFi
     write_whole(Path(path), (fields[part] if i % 2 else part for i, part in enumerate(parts)))
 
 
-def _texts(found: Row, files: ScoredFiles) -> dict[int, Scored]:
-    """The rows of all samples that are listed, their long texts cut."""
-    wanted = {each["index"] for finding in found["findings"] for each in finding["worst"]}
-    last = max(wanted, default=-1)
-    texts: dict[int, Scored] = {}
-    for index, scored in enumerate(files if wanted else ()):
-        if index in wanted:
-            texts[index] = scored
-        if index >= last:
-            break
+def _texts(found: Row, files: ScoredFiles) -> Texts:
+    """The rows of all samples that are listed."""
+    missing = {(each["file"], each["line"]) for finding in found["findings"] for each in finding["worst"]}
+    texts: dict[tuple[str, int], Scored] = {}
+    for scored in files if missing else ():
+        place = files.names[scored.file], scored.line
+        if place in missing:
+            missing.remove(place)
+            texts[place] = scored
+            if not missing:
+                break
+    for name, line in missing:
+        raise UsageError(f"{name}:{line}: is gone; the file changed while it was read")
     return texts
 
 
-def _body(title: str, found: Row, texts: Mapping[int, Scored]) -> Html:
+def _body(title: str, found: Row, texts: Texts) -> Html:
     steps = "" if found["steps"] is None else f" over the steps {found['steps'][0]:,} to {found['steps'][1]:,}"
     read = f"{found['samples']:,} samples of {found['problems']:,} problems{steps}, read by rlvr {found['rlvr']}"
     header = h(
@@ -113,16 +119,16 @@ def _amounts(each: Row) -> tuple[str, str, str]:
     return f"{each['count']:,}", f"{100 * each['share']:.1f} %", f"{each['of']:,} {each['unit']}"
 
 
-def _section(name: str, found: Row, texts: Mapping[int, Scored]) -> Iterator[Html]:
+def _section(name: str, found: Row, texts: Texts) -> Iterator[Html]:
     findings = [each for each in _shown(found) if each["section"] == name]
     if findings:
         several = len(found["files"]) > 1
         yield h("section", {}, h("h2", {}, name), *(_finding(each, texts, several=several) for each in findings))
 
 
-def _finding(each: Row, texts: Mapping[int, Scored], *, several: bool) -> Html:
+def _finding(each: Row, texts: Texts, *, several: bool) -> Html:
     counted = "" if each["key"] == "length" else f"{each['count']:,} of {each['of']:,} {each['unit']}"
-    samples = [_sample(worst, texts[worst["index"]], several=several) for worst in each["worst"]]
+    samples = [_sample(worst, texts[worst["file"], worst["line"]], several=several) for worst in each["worst"]]
     return h(
         "article", {"id": _anchor(each["key"])},
         h(

@@ -4,6 +4,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from .output import read_verdict
 from .run_dir import PROBLEMS, SAMPLES, SCORED, Key, is_run
 from .score import Progress
 
+LARGEST = 1e100
+"""A score beyond it, whose square no number holds, is a mistake."""
 _TRAINED = "completions.jsonl"
 _VERDICT = ("score", "status", "reason", "extracted", "parts")
 _WROTE = "`rlvr score --out`, `rlvr eval` and training runs write it"
@@ -33,7 +36,7 @@ class Scored(NamedTuple):
 
 
 class ScoredFiles:
-    """The samples of all files in order; may be read more than once, standard input too, which is kept in a file.
+    """The samples of all files in order; may be read more than once, pipes too, which are kept in a file.
 
     A path is a file, a folder of `rlvr eval` (or its scored.jsonl) or of a training run. `fields` names columns as for
     `rlvr score`. Iterating raises UsageError for what cannot be read, with file, line and column; with `skip_bad_rows`
@@ -46,7 +49,7 @@ class ScoredFiles:
         if len(paths) > 1 and "-" in paths:
             raise UsageError("standard input (-) cannot be combined with files")
         self._fields, self._progress, self._skip = fields, progress, skip_bad_rows
-        self._spool = tempfile.NamedTemporaryFile() if "-" in paths else None  # noqa: SIM115 - closed by __exit__
+        self._spools = ExitStack()
         self._inputs = [self._input(path) for path in paths]
         self._said = False
         self.names = [each.name for each in self._inputs]
@@ -56,8 +59,7 @@ class ScoredFiles:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._spool is not None:
-            self._spool.close()
+        self._spools.close()
 
     def __iter__(self) -> Iterator[Scored]:
         before = read = self.bad_rows = 0
@@ -67,10 +69,7 @@ class ScoredFiles:
                 try:
                     samples = list(_scored(reader, line, number))
                 except BadRow as error:
-                    if not self._skip:
-                        raise
-                    self.bad_rows += 1
-                    self._say(f"skipped {error}")
+                    self.refuse(error)
                     continue
                 yield from samples
                 read += len(samples)
@@ -78,24 +77,33 @@ class ScoredFiles:
             before += each.bytes_total or 0
         self._said = True
 
-    def _say(self, line: str) -> None:
+    def refuse(self, error: BadRow) -> None:
+        """Raise it, or count and say it where such rows are skipped."""
+        if not self._skip:
+            raise error
         if not self._said:  # once, however often the rows are read
-            self._progress.say(line)
+            self.bad_rows += 1
+            self._progress.say(f"skipped {error}")
 
     def _input(self, path: str) -> "Source | _Run":
         folder = Path(path).parent if Path(path).name == SCORED else Path(path)
         if is_run(folder):
             return _Run(folder)
-        if self._spool is not None:
-            if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where it was closed
-                raise UsageError("standard input is closed")
-            shutil.copyfileobj(sys.stdin.buffer, self._spool)
-            self._spool.flush()
-            source = Source(self._spool.name)
-            source.name = "standard input"
-            return source
         trained = Path(path) / _TRAINED
-        return Source(str(trained) if trained.is_file() else path)
+        source = Source(str(trained) if trained.is_file() else path)
+        return self._kept(source) if source.bytes_total is None else source
+
+    def _kept(self, pipe: Source) -> Source:
+        """What comes out of a pipe, in a file of its own."""
+        if pipe.path == "-" and sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - where it was closed
+            raise UsageError("standard input is closed")
+        spool = self._spools.enter_context(tempfile.NamedTemporaryFile())
+        file = sys.stdin.buffer if pipe.path == "-" else self._spools.enter_context(Path(pipe.path).open("rb"))
+        shutil.copyfileobj(file, spool)
+        spool.flush()
+        source = Source(spool.name)
+        source.name = pipe.name
+        return source
 
 
 class _Run:
@@ -153,6 +161,8 @@ def _verdict(row: Row, name: str, line: int) -> Verdict:
     score, parts = row["score"], row["parts"]
     if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
         raise BadRow(name, line, f"column 'score': {score!r} is no number and not null; {_WROTE}"[:300])
+    if score is not None and abs(score) > LARGEST:
+        raise BadRow(name, line, "column 'score': is too large for a score")
     if not isinstance(parts, dict):
         raise BadRow(name, line, f"column 'parts': is no object; {_WROTE}")
     for column in ("reason", "extracted"):
@@ -163,3 +173,5 @@ def _verdict(row: Row, name: str, line: int) -> Verdict:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         column = "status" if "status" in str(error) else "score" if "score" in str(error) else "parts"
         raise BadRow(name, line, f"column {column!r}: {error}"[:300]) from None
+    except OverflowError:  # an integer beyond every float
+        raise BadRow(name, line, "column 'parts': holds a number that is too large for a score") from None

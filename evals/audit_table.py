@@ -72,9 +72,9 @@ class Samples:
             verdict = replace(verdict, extracted=leaf.extracted)
         self.file.append(scored.file)
         self.line.append(scored.line)
-        self.number.append(self.tally.samples_of[number] if scored.number is None else min(scored.number, 1 << 62))
+        self.number.append(self.tally.samples_of[number] if scored.number is None else _kept(scored.number))
         self.step.append(-1 if scored.step is None else scored.step)
-        self.tokens.append(-1 if completion.n_tokens is None else min(completion.n_tokens, 1 << 62))
+        self.tokens.append(-1 if completion.n_tokens is None else _kept(completion.n_tokens))
         self.text.append(_words_hash(completion.text) if verdict.status == "correct" else 0)
         length = min(len(completion.text), (1 << 32) - 1)
         self.tally.add(problem.id, verdict, length, finished=completion.finished)
@@ -123,6 +123,11 @@ def _cause(verdict: Verdict) -> str:
     """The reason of the innermost part without a score."""
     part = next((part for part in verdict.parts.values() if part.score is None), None)
     return verdict.reason if part is None else _cause(part)
+
+
+def _kept(number: int) -> int:
+    """What a column can hold of a number that may be of any size."""
+    return max(-1, min(number, 1 << 62))
 
 
 def _words_hash(text: str) -> int:

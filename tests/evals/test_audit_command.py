@@ -1,15 +1,19 @@
 """`rlvr audit` from end to end: what it reads, what it prints, and what is said of whatever is wrong."""
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from rlvr.evals.audit import Reading, audit
 from rlvr.evals.audit_command import command, parser
+from rlvr.evals.audit_report import write_audit_report
 from rlvr.evals.audit_rows import ScoredFiles
 from rlvr.evals.errors import UsageError
 from rlvr.evals.score import Progress
@@ -79,13 +83,13 @@ def test_a_terminal_is_not_obeyed(rlvr: Rlvr, write_rows: Write) -> None:
 def test_json_has_the_documented_keys(rlvr: Rlvr, write_rows: Write) -> None:
     write_rows(ROWS, "s.jsonl")
     object = found(rlvr("audit", "s.jsonl", "--json", "--no-second-opinion"))
-    from rlvr.evals import audit
+    from rlvr.evals import audit as module
 
-    assert audit.__doc__ is not None
+    assert module.__doc__ is not None
     for key in object:
-        assert key in audit.__doc__, key
+        assert key in module.__doc__, key
     for key in object["findings"][0]:
-        assert key in audit.__doc__, key
+        assert key in module.__doc__, key
     assert (object["samples"], object["problems"], object["rewarded"]) == (4, 2, 3)
     assert object["score"] == {"mean": 0.75, "min": 0.0, "max": 1.0}
 
@@ -107,6 +111,30 @@ def test_standard_input_with_a_report(rlvr: Rlvr, tmp_path: Path) -> None:
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "Audit of standard input" in page
     assert "\\boxed{4} &lt;b&gt;" in page
+
+
+def test_a_pipe_with_a_report(rlvr: Rlvr, write_rows: Write, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=write_rows, args=([*ROWS, row("b", 0, True, completion="\\boxed{4} <b>")], "pipe"))
+    writer.start()
+    done = rlvr("audit", "pipe", "--report", "a.html", "--no-second-opinion")
+    writer.join()
+    assert (done.returncode, done.stderr) == (0, "wrote a.html\n")
+    assert "\\boxed{4} &lt;b&gt;" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
+def test_a_file_that_changes_while_it_is_read_is_said(write_rows: Write, tmp_path: Path) -> None:
+    bare = row("b", 0, True, completion="\\boxed{4}")
+    with ScoredFiles([str(write_rows([*ROWS, bare], "s.jsonl"))], {}, Progress()) as files:
+        seen = audit(Reading(files, 10), second_opinion=False)
+        write_rows(ROWS, "s.jsonl")
+        with pytest.raises(UsageError, match=r"s\.jsonl:5: is gone"):
+            write_audit_report(tmp_path / "a.html", seen, files)
+
+
+def test_numbers_of_any_size_are_read(rlvr: Rlvr, write_rows: Write) -> None:
+    write_rows([{**ROWS[0], "sample": sign * 10**30, "n_tokens": sign * 10**30} for sign in (1, -1)], "s.jsonl")
+    assert found(rlvr("audit", "s.jsonl", "--no-second-opinion", "--json"))["samples"] == 2
 
 
 def test_the_folder_of_a_training_run(rlvr: Rlvr, tmp_path: Path) -> None:
@@ -164,6 +192,15 @@ def without(name: str) -> Row:
         (without("parts"), "no column 'parts'"),
         (without("completion"), "no column 'completion'"),
         ({**ROWS[0], "score": "high"}, "column 'score': 'high' is no number and not null"),
+        ({**ROWS[0], "score": 10**400}, "column 'score': is too large for a score"),
+        ({**ROWS[0], "score": -1e200}, "column 'score': is too large for a score"),
+        (
+            {
+                **ROWS[0],
+                "parts": {"x": {"score": 10**400, "status": "wrong", "reason": "r", "extracted": None, "parts": {}}},
+            },
+            "column 'parts': holds a number that is too large for a score",
+        ),
         ({**ROWS[0], "score": [True]}, "column 'score': [True] is no number and not null"),
         ({**ROWS[0], "status": "right"}, "column 'status': a status is one of correct"),
         ({**ROWS[0], "reason": None}, "column 'reason': is no text"),
@@ -196,6 +233,17 @@ def test_bad_rows_are_skipped_when_asked(rlvr: Rlvr, write_rows: Write) -> None:
     done = rlvr("audit", "s.jsonl", "--skip-bad-rows", "--no-second-opinion", "--json", "--report", "a.html")
     assert found(done)["bad_rows"] == 1
     assert done.stderr.count("skipped s.jsonl:1") == 1
+
+
+def test_an_id_clash_is_a_bad_row_too(rlvr: Rlvr, write_rows: Write, tmp_path: Path) -> None:
+    write_rows(
+        [ROWS[0], {**ROWS[1], "answer": "5"}, *ROWS[2:], row("b", 0, True, completion="\\boxed{4} <b>")], "s.jsonl"
+    )
+    done = rlvr("audit", "s.jsonl", "--skip-bad-rows", "--no-second-opinion", "--json", "--report", "a.html")
+    object = found(done)
+    assert (object["bad_rows"], object["samples"]) == (1, 4)
+    assert done.stderr.count("skipped s.jsonl:2: problem id 'p' stood for another problem") == 1
+    assert "\\boxed{4} &lt;b&gt;" in (tmp_path / "a.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
