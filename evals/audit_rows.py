@@ -4,7 +4,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,9 +97,9 @@ class ScoredFiles:
         """What comes out of a pipe, in a file of its own."""
         if pipe.path == "-" and sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - where it was closed
             raise UsageError("standard input is closed")
-        spool = self._spools.enter_context(tempfile.NamedTemporaryFile())
-        file = sys.stdin.buffer if pipe.path == "-" else self._spools.enter_context(Path(pipe.path).open("rb"))
-        shutil.copyfileobj(file, spool)
+        spool = self._spools.enter_context(tempfile.NamedTemporaryFile())  # noqa: SIM115 - closed by __exit__
+        with nullcontext(sys.stdin.buffer) if pipe.path == "-" else Path(pipe.path).open("rb") as file:
+            shutil.copyfileobj(file, spool)
         spool.flush()
         source = Source(spool.name)
         source.name = pipe.name
