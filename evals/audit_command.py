@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,10 +50,19 @@ def command(arguments: Sequence[str]) -> int:
     if options.json:
         sys.stdout.write(json.dumps(finite(found)) + "\n")
     else:
-        print_audit(found, report=options.report)
+        print_audit(found, again=_with_page(arguments, options))
     if options.report is not None:
         terminal.say(f"wrote {options.report}")
     return 0
+
+
+def _with_page(arguments: Sequence[str], options: argparse.Namespace) -> str | None:
+    """The same command with a page; None where it has one, or cannot be given again."""
+    pipes = any(not (Path(file).is_file() or Path(file).is_dir()) for file in options.files)
+    if options.report is not None or pipes or "--" in arguments:
+        return None
+    said = shlex.join(["rlvr", "audit", *arguments, "--report", "audit.html"])
+    return said if said.isprintable() else None
 
 
 def parser() -> argparse.ArgumentParser:

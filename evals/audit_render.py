@@ -11,35 +11,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .render import Output
+from .render import Output, visible
 
 _COLOURS = {"serious": "bold red", "look": "yellow"}
 _REASONS = 6
 _PARTS = 8
 
-# Control characters, lone surrogates and what turns text around, as signs for them: a page cannot hold them, and a
-# terminal would obey them.
-_INVISIBLE = {
-    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
-    0x7F: 0x2421,
-    **dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
-    **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
-}
-
 Row = Mapping[str, Any]
 
 
-def visible(text: str) -> str:
-    """The text without what acts on a page or a terminal.
-
-    >>> visible("a\\x1b[2J")
-    'a␛[2J'
-    """
-    return text.translate(_INVISIBLE)
-
-
-def print_audit(found: Row, *, report: Path | None) -> None:
-    """The audit on standard output; colours on a terminal only."""
+def print_audit(found: Row, *, again: str | None) -> None:
+    """The audit on standard output; colours on a terminal only. `again` is the command that writes its page."""
     console = Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 110)
     console.print()
     console.print(_read(found))
@@ -57,8 +39,8 @@ def print_audit(found: Row, *, report: Path | None) -> None:
     console.print()
     for line in _remarks(found):
         console.print(line)
-    if report is None and matter:
-        console.print(f"[dim]next:[/] rlvr audit {_cell(' '.join(found['files']))} --report audit.html", soft_wrap=True)
+    if again is not None and matter:
+        console.print(f"[dim]next:[/] {escape(again)}", soft_wrap=True)
 
 
 def verdict_line(found: Row) -> str:
@@ -147,12 +129,13 @@ def _remarks(found: Row) -> list[str]:
     lines += [f"[dim]not looked for:[/] {'; '.join(titles)} ({escape(why)})" for why, titles in by_cause.items()]
     opinion = found["second_opinion"]
     if opinion is not None:
-        asked = max(opinion["samples"] - opinion["no_opinion"], 1)
+        asked = opinion["samples"] - opinion["no_opinion"]
+        agrees = f"agrees on {opinion['agree'] / asked:.2%} of {asked:,} samples, " if asked else ""
         hung = f"; {opinion['hanging']:,} pairs hung" if opinion["hanging"] else ""
         left = f"; {opinion['left_out']:,} pairs were not asked" if opinion["left_out"] else ""
         lines.append(
-            f"[dim]math-verify:[/] {opinion['pairs']:,} different pairs of gold and answer, agrees on "
-            f"{opinion['agree'] / asked:.2%} of {asked:,} samples, no opinion on {opinion['no_opinion']:,}{hung}{left}"
+            f"[dim]math-verify:[/] {opinion['pairs']:,} different pairs of gold and answer, {agrees}"
+            f"no opinion on {opinion['no_opinion']:,}{'' if asked else ' samples'}{hung}{left}"
         )
     if found["bad_rows"]:
         lines.append(f"[dim]note:[/] {found['bad_rows']:,} rows could not be read and are not counted")

@@ -13,10 +13,11 @@ from typing import Any
 
 from .audit_kinds import KINDS, SECTIONS
 from .audit_plots import by_length, drift, solved_shares
-from .audit_render import verdict_line, visible
+from .audit_render import verdict_line
 from .audit_rows import Scored, ScoredFiles
 from .errors import UsageError
 from .markup import Html, h
+from .render import visible
 from .report import page_policy, write_whole
 
 HEAD, TAIL = 2_000, 4_000

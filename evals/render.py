@@ -1,11 +1,13 @@
 """What the terminal shows: the summary as tables, and the progress bar."""
 
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -16,13 +18,47 @@ _COLOURS = {"correct": "green", "wrong": "red", "error": "bold magenta"}
 _STEP = 64
 
 
+# Control characters, lone surrogates and what turns text around, as signs for them: a page cannot hold them, and a
+# terminal would obey them.
+_INVISIBLE = {
+    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
+    **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
+}
+
+
+def visible(text: str) -> str:
+    """The text without what acts on a page or a terminal.
+
+    >>> visible("a\\x1b[2J")
+    'a␛[2J'
+    """
+    return text.translate(_INVISIBLE)
+
+
+class Harmless(Console):
+    """A console whose terminal obeys no text, whoever wrote it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+class Output(Harmless):
+    """Standard output, whose reader may leave."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would exit with 1; that nobody reads any further is no fault
+
+
 class Terminal(Listener):
     """Says things on standard error; draws a bar there when it is a terminal. Use it as a context manager."""
 
     def __init__(
         self, bytes_total: int | None, *, quiet: bool = False, doing: str = "scoring", unit: str = "samples"
     ) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self._console = Harmless(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._quiet = quiet
         self._samples = 0
         shown = self._console.is_terminal and not quiet
@@ -45,13 +81,6 @@ class Terminal(Listener):
     def say(self, line: str) -> None:
         if not self._quiet:
             self._console.print(line, markup=False)
-
-
-class Output(Console):
-    """Standard output, whose reader may leave."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # rich would exit with 1; that nobody reads any further is no fault
 
 
 class _Samples(ProgressColumn):
@@ -104,7 +133,7 @@ def _numbers(summary: Summary, *, bca: bool) -> Table:
         rows.append((f"weighted cons@{k}", value, _ties(value)))
     rows += [(f"best-of-{k}", value, "") for k, value in summary.get("best_of_k", {}).items() if k != "1"]
     for name, value, extra in rows:
-        resampled = [_range(value.get("ci95_bca"))] if bca else []
+        resampled = [_range(value.get("ci95_bca"), _percent if is_share(value) else plain)] if bca else []
         table.add_row(f"[bold]{name}[/]", *_cells(value), *resampled, f"[dim]{extra}[/]")
     return table
 
@@ -113,17 +142,23 @@ def _ties(value: dict[str, Any]) -> str:
     return f"{value['ties']:,} ties ({value['tie_rate']:.1%})"
 
 
-def _cells(value: dict[str, Any]) -> tuple[str, str, str]:
-    interval = value["ci95"]
+def is_share(value: Mapping[str, Any]) -> bool:
+    """Whether a mean can be a share, which is shown in percent; that of a reward of weights may lie beyond."""
+    return all(0 <= each <= 1 for each in (value["mean"], *(value["ci95"] or ())))
+
+
+def _cells(value: Mapping[str, Any]) -> tuple[str, str, str]:
+    interval, shown = value["ci95"], _percent if is_share(value) else plain
+    mean = f"{100 * value['mean']:.3f} %" if is_share(value) else plain(value["mean"])
     return (
-        f"[bold]{100 * value['mean']:.3f} %[/]",
-        "" if value["stderr"] is None else _percent(value["stderr"]),
-        "one problem has none" if interval is None else _range(interval),
+        f"[bold]{mean}[/]",
+        "" if value["stderr"] is None else shown(value["stderr"]),
+        "one problem has none" if interval is None else _range(interval, shown),
     )
 
 
-def _range(interval: list[float] | None) -> str:
-    return "" if interval is None else f"{_percent(interval[0])} to {_percent(interval[1])}"
+def _range(interval: Sequence[float] | None, shown: Callable[[float], str]) -> str:
+    return "" if interval is None else f"{shown(interval[0])} to {shown(interval[1])}"
 
 
 def _statuses(summary: Summary) -> Table:
@@ -145,3 +180,8 @@ def _statuses(summary: Summary) -> Table:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
+
+
+def plain(value: float, sign: str = "") -> str:
+    """A mean that is no share."""
+    return f"{value:{sign}.4g}"

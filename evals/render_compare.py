@@ -2,13 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from .render import Output
+from .render import Output, is_share, plain
 
 SHOWN = 20
 """Flipped problems that the terminal lists; `--json` and the page have all of them."""
@@ -43,18 +43,22 @@ def _means(pair: dict[str, Any]) -> Table:
     for letter in ("a", "b"):
         run = pair[letter]
         name = f"[bold]{letter.upper()}[/] {escape(run['name'])}"
-        table.add_row(name, f"{run['samples_per_problem']:,}", *_cells(run["score"], ""))
-    table.add_row("[bold]B − A[/]", "", *_cells(pair["difference"], "+"))
+        table.add_row(name, f"{run['samples_per_problem']:,}", *_cells(run["score"], "", _number(pair)))
+    table.add_row("[bold]B − A[/]", "", *_cells(pair["difference"], "+", _number(pair)))
     return table
 
 
-def _cells(value: dict[str, Any], sign: str) -> tuple[str, str, str]:
+def _cells(value: dict[str, Any], sign: str, number: Callable[[float, str], str]) -> tuple[str, str, str]:
     interval = value["ci95"]
     return (
-        f"[bold]{_percent(value['mean'], sign)}[/]",
-        "" if value["stderr"] is None else _percent(value["stderr"]),
-        "none" if interval is None else f"{_percent(interval[0], sign)} to {_percent(interval[1], sign)}",
+        f"[bold]{number(value['mean'], sign)}[/]",
+        "" if value["stderr"] is None else number(value["stderr"], ""),
+        "none" if interval is None else f"{number(interval[0], sign)} to {number(interval[1], sign)}",
     )
+
+
+def _number(pair: dict[str, Any]) -> Callable[[float, str], str]:
+    return _percent if is_share(pair["a"]["score"]) and is_share(pair["b"]["score"]) else plain
 
 
 def _sentences(pair: dict[str, Any], *, tests: int) -> Iterator[str]:
@@ -69,7 +73,7 @@ def _sentences(pair: dict[str, Any], *, tests: int) -> Iterator[str]:
         )
     if pair["detectable"] is not None:
         yield (
-            f"a difference of [bold]{_percent(pair['detectable'])}[/] would have been found 4 times out of 5 "
+            f"a difference of [bold]{_number(pair)(pair['detectable'], '')}[/] would have been found 4 times out of 5 "
             "(level 5 %, power 80 %)"
         )
 
@@ -110,5 +114,5 @@ def _flips(flipped: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _percent(value: float, sign: str = "") -> str:
+def _percent(value: float, sign: str) -> str:
     return f"{100 * value:{sign}.2f} %"

@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterable
 from typing import Any, Self
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .render import Output, print_summary
+from .render import Harmless, Output, print_summary
 from .run import Listener, Plan
 from .summary import Summary
 from .tasks import Task
@@ -22,7 +21,7 @@ class RunTerminal(Listener):
     """A bar on standard error where that is a terminal, and a line now and then where it is a log."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self._console = Harmless(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._quiet = quiet
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"))
         shown = self._console.is_terminal and not quiet

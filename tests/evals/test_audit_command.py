@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -62,8 +63,29 @@ def test_a_finding_is_printed_with_where_to_look(rlvr: Rlvr, write_rows: Write) 
     printed = " ".join(done.stdout.split())
     assert "3 serious" not in printed
     assert "serious an answer without reasoning 3 50.0% of 6 rewarded samples s.jsonl:5" in printed
-    assert "next: rlvr audit s.jsonl --report audit.html" in printed
+    assert "next: rlvr audit s.jsonl --no-second-opinion --report audit.html" in printed
     assert "not looked for: called right, and math-verify says no" in printed
+
+
+def test_what_is_given_next_can_be_given(rlvr: Rlvr, write_rows: Write, tmp_path: Path) -> None:
+    data = "".join(json.dumps(row("b", i, True, completion=f"\\boxed{{4}}{i}")) + "\n" for i in range(3)).encode()
+    (tmp_path / "my run").mkdir()
+    write_rows(data, "my run/completions.jsonl")
+    printed = rlvr("audit", "my run", "--completion-field", "completion", "--no-second-opinion").stdout
+    [line] = [line for line in printed.splitlines() if line.startswith("next: ")]
+    rlvr_, *arguments = shlex.split(line.removeprefix("next: "))
+    assert (rlvr_, arguments[:2]) == ("rlvr", ["audit", "my run"])
+    again = rlvr(*arguments)
+    assert (again.returncode, again.stderr) == (0, "wrote audit.html\n")
+    assert "next: " not in again.stdout
+    assert "next: " not in rlvr("audit", "-", "--no-second-opinion", stdin=data).stdout
+
+
+def test_no_opinion_at_all_is_no_disagreement(rlvr: Rlvr, write_rows: Write) -> None:
+    write_rows([row("p", i, True, answer=r"\unknown{", extracted=r"\unknown{") for i in range(2)], "s.jsonl")
+    printed = " ".join(rlvr("audit", "s.jsonl", "--second-opinion", "--workers", "1").stdout.split())
+    assert "math-verify: 1 different pairs of gold and answer, no opinion on 2 samples" in printed
+    assert "agrees" not in printed
 
 
 def test_a_terminal_is_not_obeyed(rlvr: Rlvr, write_rows: Write) -> None:
