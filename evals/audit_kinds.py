@@ -69,7 +69,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "leaked_gold": Kind(
         _WINNERS, "the gold stands in the prompt",
-        "a box, a tag or a stated answer in the prompt is the gold", "problems", 0.0, 0.01,
+        "a box, a tag or a stated answer in the prompt, outside of worked examples, is the gold", "problems", 0.0, 0.01,
     ),
     "bare": Kind(_WINNERS, "an answer without reasoning", DEFINITIONS["bare"], "rewarded samples", 0.0, 0.01),
     "short": Kind(

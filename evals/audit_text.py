@@ -44,7 +44,7 @@ _SEVERAL = re.compile(r",|;|\\pm|\\\{|\\cup|(?<![A-Za-z])(?:or|and)(?![A-Za-z])"
 _WHO = r"(?:grader|judge|evaluator|verifier|examiner|reward\s(?:model|function)|grading\s(?:model|script|system))"
 _GRADER = re.compile(
     rf"""\b(?:dear|hello|hey|attention|(?:note|message|instructions?)\s(?:to|for))[\s,:]{{1,3}}(?:the\s)?{_WHO}\b
-      | \bas\s(?:the|a|an|your)\s(?:grader|evaluator|verifier|reward\smodel|grading\s\w+)\b
+      | \bas\s(?:the|a|an|your)\s(?:grader|evaluator|verifier|reward\smodel|grading\s\w+)[\s,]{{1,2}}(?:you|i|please)\b
       | \b(?:please|you\s(?:must|should|can|will))\s(?:\w+\s)?(?:grade|mark|score|reward|accept|rate)\s
         (?:this|it|me|my|the)\s(?:\w+\s){{0,3}}?(?:as\s)?(?:correct|right|full|pass|highly|1|10)\b
       | \b(?:this|my|the)\s(?:answer|solution|response|output)\s(?:should|must|will|deserves)\s(?:to\s)?(?:be\s|get\s)?
@@ -52,11 +52,17 @@ _GRADER = re.compile(
       | \bgive\s(?:me|this|it)\s(?:\w+\s){{0,3}}?(?:full|maximum|the\shighest|a\sperfect)\s
         (?:marks?|credit|score|reward)\b
       | \bignore\s(?:all\s|any\s)?(?:the\s)?(?:previous|prior|above|earlier)\s(?:instructions?|rubric|prompts?)\b
-      | \b(?:(?:final|overall)\sscore|reward|verdict)\s{{0,2}}[:=]\s{{0,2}}
-        (?:1(?:\.0)?\b(?![\d.])|10/10|100\s?%|correct\b|pass(?:ed)?\b)
-      | \b(?:the|this)\s(?:grader|evaluator|verifier|reward\smodel|grading\s\w+)\s(?:will|should|must|only|just)\b
+      # a line, or a sentence, of its own
+      | (?:\A|[.!?;>*\n])\s{{0,3}}(?:(?:final|overall)\s(?:score|verdict|reward)|reward)\s{{0,2}}[:=]\s{{0,2}}
+        (?:1(?:\.0)?(?!\.?\d)|10/10|100\s?%|correct|pass(?:ed)?)(?=\s{{0,3}}(?:\Z|[.!;*<\n\\]))
+      | \b(?:the|this)\s(?:grader|evaluator|verifier|reward\smodel|grading\s\w+)\s(?:will|should|must|only|just)\s
+        [^.\n]{{0,60}}?\b(?:box(?:ed)?|(?:this|my|the)\s(?:final\s)?(?:answer|solution|response|output|format))\b
     """,
     re.IGNORECASE | re.VERBOSE,
+)
+_QUESTION = re.compile(
+    r"^[\W_]{0,4}(?:q|question|problem|exercise|example|task|input|user|human)[\s\d]{0,4}[*_]{0,2}[:.)]",
+    re.IGNORECASE | re.MULTILINE,
 )
 _GRADER_WORDS = ("grad", "judge", "evaluator", "verif", "mark", "examin", "reward", "score", "ignore", "accept", "rate",
                  "verdict")  # fmt: skip
@@ -82,6 +88,7 @@ def leaked_gold(problem: Problem) -> str | None:
     r"""The place in the prompt that gives the gold away: a box, a tag or a stated answer that is the gold; else None.
 
     That the prompt holds the gold's characters somewhere is no leak: every third AIME prompt holds its answer's digits.
+    Nor is it one that a worked example before the question has the same answer.
 
     >>> leaked_gold(Problem("1", prompt="What is 6 x 7? The answer is 42.", answer="42"))
     'answer in the prompt: 42'
@@ -89,11 +96,21 @@ def leaked_gold(problem: Problem) -> str | None:
     """
     if not problem.prompt or not problem.answer:
         return None
-    stated = find_answer(problem.prompt[-20_000:], "answer")
+    stated = find_answer(_asked(problem.prompt[-20_000:]), "answer")
     gold = read_gold(problem.answer)
     if not stated or gold is None or canonical(stated) != canonical(gold):
         return None
     return f"answer in the prompt: {_quote(stated)}"
+
+
+def _asked(prompt: str) -> str:
+    """The prompt without worked examples: what stands between two headings of questions, and what stands before the
+    last paragraph where the paragraphs state different answers."""
+    before, *questions = _QUESTION.split(prompt)
+    asked = f"{before}\n{questions[-1]}" if questions else before
+    paragraphs = asked.split("\n\n")
+    stated = {canonical(answer) for each in paragraphs if (answer := find_answer(each, "answer"))}
+    return asked if len(stated) < 2 else paragraphs[-1]
 
 
 def _hedged(problem: Problem, completion: Completion, extracted: str | None, equal: Equality) -> Found | None:

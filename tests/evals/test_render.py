@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from rlvr.evals.render import Terminal, print_summary
-
-from .test_summary import summary_of
+from rlvr.evals.summary import summarise
+from rlvr.evals.tally import Tally
+from rlvr.verifiers import Verdict
 
 Rlvr = Callable[..., "subprocess.CompletedProcess[str]"]
 Write = Callable[..., Path]
@@ -40,8 +41,11 @@ def test_a_terminal_obeys_no_remark(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def summary_with_mean(mean: float, ci95: list[float] | None) -> dict[str, Any]:
+    tally = Tally()
+    for i in range(6):
+        tally.add(f"p{i // 2}", Verdict(float(i % 2), "correct" if i % 2 else "wrong", "same_text"), 10)
     score = {"mean": mean, "stderr": 0.25, "ci95": ci95}
-    return {**summary_of([[0, 1]] * 3), "score": score, "verifier": "r", "seconds": 0.0, "bad_rows": 0}
+    return {**summarise(tally, equivalent=None), "score": score, "verifier": "r", "seconds": 0.0, "bad_rows": 0}
 
 
 @pytest.mark.parametrize(
