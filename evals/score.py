@@ -1,7 +1,7 @@
 """`rlvr score`: completions that somebody already has, judged row by row in one pass."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -120,6 +120,8 @@ class _Run:
         self._progress = progress
         self._open: deque[ScoredFile] = deque()
         self._folder: ScoredFolder | None = None
+        self._in_file: Counter[str] = Counter()
+        """By problem: its samples in the file of a folder that is written now."""
         if options.out is None:
             return
         if options.out_is_folder:
@@ -195,8 +197,11 @@ class _Run:
             yield self._open[0] if self._open else None, chain.from_iterable(self._reader.parts())
             return
         for place, samples in enumerate(self._reader.parts()):
+            first = next(samples, None)
+            if first is None:
+                continue  # its file is there already, and no row would close it
             self._open.append(self._folder.open(place))
-            yield self._open[-1], samples
+            yield self._open[-1], chain([first], samples)
 
     def _record(self, sample: Sample, verdict: Verdict, out: ScoredFile | None, *, write: bool) -> int:
         problem = sample.problem
@@ -209,12 +214,20 @@ class _Run:
         )  # fmt: skip
         while out is not None and self._open[0] is not out:  # rows come in order: the files before are complete
             self._open.popleft().close()
+            self._in_file.clear()
+        written = index if self._folder is None else self._index_in_file(sample)
         if write and out is not None:
-            out.write(sample, index, verdict)
+            out.write(sample, written, verdict)
         if self.selection is not None:
             _select(self.selection, sample, index, verdict)
         self._progress.read(self._reader.bytes_done, len(self.tally))
         return 1
+
+    def _index_in_file(self, sample: Sample) -> int:
+        """Which of its problem's samples it is in a file of a folder, whatever the other files hold."""
+        count = self._in_file[sample.problem.id]
+        self._in_file[sample.problem.id] += 1
+        return count if sample.number is None else sample.number
 
 
 @contextmanager

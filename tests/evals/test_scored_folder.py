@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import resource
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,39 @@ def test_an_input_more_is_scored_beside_the_others(rlvr: Rlvr, inputs: list[str]
     assert summary_of(again)["samples"] == 90
     assert "continuing scored: 60 samples are there already" in again.stderr
     assert before.items() < contents(tmp_path / "scored").items()
+
+
+def test_files_are_scored_alone_as_they_are_together(rlvr: Rlvr, tmp_path: Path) -> None:
+    """Each file holds two samples of each problem; together they are four."""
+    for name in "ab":
+        rows = [dump_line({"id": i % 3, "completion": f"A: {i}{name}", "answer": "4"}) for i in range(6)]
+        (tmp_path / f"{name}.jsonl").write_bytes(b"".join(rows))
+    summary = summary_of(rlvr("score", "a.jsonl", "b.jsonl", "--out", "together/", "--json"))
+    assert summary["samples_per_problem"] == {"min": 4, "max": 4}
+    for name in "ab":
+        assert rlvr("score", f"{name}.jsonl", "--out", "alone/").returncode == 0
+    assert contents(tmp_path / "together") == contents(tmp_path / "alone")
+    written = [json.loads(line)["sample"] for line in contents(tmp_path / "together")["b.jsonl"].splitlines()]
+    assert written == [0, 0, 0, 1, 1, 1]
+    (tmp_path / "together" / "b.jsonl").write_bytes(contents(tmp_path / "alone")["b.jsonl"][:-5])
+    assert summary_of(rlvr("score", "a.jsonl", "b.jsonl", "--out", "together/", "--json")) == summary
+    assert contents(tmp_path / "together") == contents(tmp_path / "alone")
+
+
+def test_inputs_without_rows_are_more_than_files_that_may_be_open(
+    start: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
+    names = [f"e{i}.jsonl" for i in range(99)]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "x.jsonl").write_bytes(dump_line({"id": 1, "completion": "A: 4", "answer": "4"}))
+    process = start(
+        "score", *names[1:], "x.jsonl", names[0], "--out", "o/",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
+    )  # fmt: skip
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert {*names, "x.jsonl"} < set(contents(tmp_path / "o"))
 
 
 @pytest.mark.parametrize(
