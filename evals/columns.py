@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from math import isfinite
-from typing import Any, Literal, NamedTuple, cast
+from sys import float_info
+from typing import Any, Literal, NamedTuple, TypeGuard, cast
 
 from ..verifiers.columns import ALIASES, is_chat, text_of_message, text_of_prompt
 from ..verifiers.types import Completion, Problem
@@ -157,7 +158,7 @@ class RowReader:
         value = row[column]
         if isinstance(value, str):
             return value
-        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        if _is_number(value):
             return repr(value)
         raise self._bad(line, f"column {column!r}: is {json_type(value)}; a gold answer is text or a number")
 
@@ -167,7 +168,7 @@ class RowReader:
         value: object = own.get(column)
         if isinstance(value, list) and len(cast(list[object], value)) == 1:
             value = cast(list[object], value)[0]  # as reward models with one output give it
-        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        if _is_number(value) and abs(value) <= float_info.max:
             return float(value)
         kind = json_type(cast(object, value)) if column in own else "missing"
         raise self._bad(line, f"column {column!r}: is {kind}; a weight is a finite number for each completion")
@@ -216,3 +217,8 @@ def _parallel(row: Row, picks: Picks, count: int) -> list[str]:
     lists = [(name, cast(list[object], value)) for name, value in row.items() if isinstance(value, list)]
     taken = [picks[role] for role in ("prompt", "answer", "tests", "id", "completion")]
     return [name for name, each in lists if len(each) == count and name not in taken and not is_chat(each)]
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number, and finite; an integer may be larger than any float."""
+    return isfinite(value) if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
