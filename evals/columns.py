@@ -166,8 +166,9 @@ class RowReader:
         if column is None:
             return None
         value: object = own.get(column)
-        if isinstance(value, list) and len(cast(list[object], value)) == 1:
-            value = cast(list[object], value)[0]  # as reward models with one output give it
+        if isinstance(value, list):
+            inside = cast(list[object], value)
+            value = inside[0] if len(inside) == 1 else inside  # as reward models with one output give it
         if _is_number(value) and abs(value) <= float_info.max:
             return float(value)
         kind = json_type(cast(object, value)) if column in own else "missing"
