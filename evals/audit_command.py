@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     second.add_argument(
         "--workers", type=positive, metavar="N", help="processes that run math-verify (default: one per core)"
     )
-    columns = parser.add_argument_group("columns")
+    columns = parser.add_argument_group("columns (default: those with which the file was scored)")
     for role, said in ROLES.items():
         columns.add_argument(f"--{role}-field", metavar="COLUMN", help=f"the column of the {said}")
     columns.add_argument("--skip-bad-rows", action="store_true", help="go on past bad rows, and count them")

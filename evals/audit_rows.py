@@ -12,13 +12,14 @@ from ..verifiers.types import Completion, Problem, Verdict
 from .columns import RowReader
 from .errors import BadRow, UsageError
 from .files import Line, Row, Source
-from .output import read_verdict
+from .output import fields_of, read_verdict
 from .run_dir import PROBLEMS, SAMPLES, SCORED, Key, is_run
 from .score import Progress
 
 LARGEST = 1e100
 """A score beyond it, whose square no number holds, is a mistake."""
 _TRAINED = "completions.jsonl"
+_ROLES = ("completion", "answer", "prompt")
 _VERDICT = ("score", "status", "reason", "extracted", "parts")
 _WROTE = "`rlvr score --out`, `rlvr eval` and training runs write it"
 
@@ -39,8 +40,9 @@ class ScoredFiles:
     """The samples of all files in order; may be read more than once, pipes too, which are kept in a file.
 
     A path is a file, a folder of `rlvr eval` (or its scored.jsonl) or of a training run. `fields` names columns as for
-    `rlvr score`. Iterating raises UsageError for what cannot be read, with file, line and column; with `skip_bad_rows`
-    such rows are counted and said. Use it as a context manager.
+    `rlvr score`; where it does not, those are read that the file was scored with. Iterating raises UsageError for what
+    cannot be read, with file, line and column; with `skip_bad_rows` such rows are counted and said. Use it as a context
+    manager.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class ScoredFiles:
         self._fields, self._progress, self._skip = fields, progress, skip_bad_rows
         self._spools = ExitStack()
         self._inputs = [self._input(path) for path in paths]
+        self._columns = [self._columns_of(each) for each in self._inputs]
         self._said = False
         self.names = [each.name for each in self._inputs]
         self.bad_rows = 0
@@ -64,7 +67,7 @@ class ScoredFiles:
     def __iter__(self) -> Iterator[Scored]:
         before = read = self.bad_rows = 0
         for number, each in enumerate(self._inputs):
-            reader = RowReader(each.name, self._fields, needs_answer=False)
+            reader = RowReader(each.name, self._columns[number], needs_answer=False)
             for line in each.lines():
                 try:
                     samples = list(_scored(reader, line, number))
@@ -92,6 +95,15 @@ class ScoredFiles:
         trained = Path(path) / _TRAINED
         source = Source(str(trained) if trained.is_file() else path)
         return self._kept(source) if source.bytes_total is None else source
+
+    def _columns_of(self, each: "Source | _Run") -> dict[str, str]:
+        """By role: as the user says, else as it was scored. Where it was scored with others than the usual, say so."""
+        told = fields_of(Path(each.path)) if isinstance(each, Source) else {}
+        scored = {role: told[role] for role in _ROLES if role in told and role not in self._fields}
+        if scored:
+            columns = ", ".join(f"{role} = {column}" for role, column in scored.items())
+            self._progress.say(f"{each.name}: {columns}, as it was scored")
+        return {**scored, **self._fields}
 
     def _kept(self, pipe: Source) -> Source:
         """What comes out of a pipe, in a file of its own."""

@@ -30,7 +30,7 @@ class ScoredFile:
     def __init__(self, path: Path, run: Mapping[str, Any], *, with_text: bool) -> None:
         self.path = path
         self._with_text = with_text
-        self._manifest = path.parent / (path.name + ".run.json")
+        self._manifest = _manifest_of(path)
         if path.suffix in (".gz", ".zst", ".parquet"):
             raise UsageError(f"{path}: --out writes plain JSON lines, so that a stopped run can continue")
         if path.is_dir():
@@ -89,7 +89,7 @@ class ScoredFile:
             except OSError as error:
                 raise UsageError(f"{self._manifest}: {error.strerror}") from None
         elif self._manifest.exists():
-            before = self._read_manifest()
+            before = _read_manifest(self.path)
             changed = [key for key in sorted(before.keys() | run.keys()) if before.get(key) != run.get(key)]
             if changed:
                 lines = "".join(f"\n  {key}: {before.get(key)!r} then, {run.get(key)!r} now" for key in changed)
@@ -100,14 +100,32 @@ class ScoredFile:
         else:
             raise UsageError(f"{self.path}: exists and is not a run of ours; choose another --out or remove it")
 
-    def _read_manifest(self) -> Row:
-        try:
-            before: object = json.loads(self._manifest.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError):
-            before = None
-        if not isinstance(before, dict):
-            raise UsageError(f"{self._manifest}: is broken; remove it and {self.path} to start again")
-        return cast(Row, before)
+
+def fields_of(path: Path) -> dict[str, str]:
+    """The columns of a scored file that its run was told to read, by role; none where nobody knows.
+
+    Raises UsageError when what is known of the run is broken.
+    """
+    if not _manifest_of(path).is_file():
+        return {}
+    fields: object = _read_manifest(path).get("fields")
+    told = cast(dict[str, str], fields) if isinstance(fields, dict) else {}
+    return {role: column for role, column in told.items() if column not in _OURS}  # those are called otherwise here
+
+
+def _manifest_of(path: Path) -> Path:
+    return path.parent / (path.name + ".run.json")
+
+
+def _read_manifest(path: Path) -> Row:
+    manifest = _manifest_of(path)
+    try:
+        before: object = json.loads(manifest.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        before = None
+    if not isinstance(before, dict):
+        raise UsageError(f"{manifest}: is broken; remove it and {path} to start again")
+    return cast(Row, before)
 
 
 def out_row(sample: Sample, index: int, verdict: Verdict, *, with_text: bool) -> Row:

@@ -268,6 +268,25 @@ def test_an_id_clash_is_a_bad_row_too(rlvr: Rlvr, write_rows: Write, tmp_path: P
     assert "\\boxed{4} &lt;b&gt;" in (tmp_path / "a.html").read_text(encoding="utf-8")
 
 
+def test_the_columns_are_those_that_were_scored(rlvr: Rlvr, write_rows: Write, tmp_path: Path) -> None:
+    """`answer` and `completion` are the usual names, and hold something else here."""
+    code = rf"{TEXT} \boxed{{4}}"
+    write_rows([{"id": i, "answer": "5", "gt": "4", "completion": "Look.", "code": code} for i in range(4)])
+    columns = ["--answer-field", "gt", "--completion-field", "code"]
+    assert rlvr("score", "in.jsonl", *columns, "--out", "s.jsonl").returncode == 0
+    told = rlvr("audit", "s.jsonl", "--json", "--no-second-opinion")
+    assert told.stderr == "s.jsonl: completion = code, answer = gt, as it was scored\n"
+    said = rlvr("audit", "s.jsonl", "--json", "--no-second-opinion", *columns)
+    assert said.stderr == ""
+    (tmp_path / "s.jsonl.run.json").unlink()
+    usual = rlvr("audit", "s.jsonl", "--json", "--no-second-opinion")
+    assert found(told) == found(said) != found(usual)
+    (tmp_path / "s.jsonl.run.json").write_text("{")
+    broken = rlvr("audit", "s.jsonl")
+    assert (broken.returncode, broken.stderr.count("\n")) == (2, 1)
+    assert "s.jsonl.run.json: is broken" in broken.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
