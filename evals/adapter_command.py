@@ -78,12 +78,19 @@ def command(arguments: Sequence[str]) -> int:
     if options.out is None:
         sys.stdout.write(text)
         return 0
+    if file.is_file() and not _is_ours(file):
+        raise UsageError(f"--out {file}: exists and was not written by this command; choose another name, or remove it")
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
     print(f"wrote {file}\n{text.splitlines()[0].lstrip('# ')}")
     return 0
+
+
+def _is_ours(file: Path) -> bool:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return lines.readline().startswith(tuple(f"# {trainer}: " for trainer in TRAINERS))
 
 
 def _file(options: argparse.Namespace, file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentTypeError
 from math import isfinite
+from pathlib import Path
 
 
 def count(text: str) -> int:
@@ -28,6 +29,20 @@ def number(text: str) -> float:
     if not isfinite(value):
         raise ArgumentTypeError(f"{text} is not a finite number")
     return value
+
+
+def page(text: str) -> Path:
+    """Where an HTML page may be written: to a new file, an empty one, a pipe, or in place of another page."""
+    path = Path(text)
+    if path.is_file():
+        try:
+            with path.open("rb") as file:
+                begin = file.read(15)
+        except OSError as error:
+            raise ArgumentTypeError(f"{text}: {error.strerror}") from None
+        if begin and begin.lower() != b"<!doctype html>":
+            raise ArgumentTypeError(f"{text} exists and is no HTML page; choose another name, or remove it")
+    return path
 
 
 def _from(least: int, text: str) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..verifiers.types import UnusableVerifier
 from . import eval_command, score_command
+from .arguments import page
 from .errors import UsageError
 from .score_command import ROLE_HELP, bytes_of
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check_gold(commands)
     _add_compare(commands)
     demo = commands.add_parser("demo", help="score a small dump that ships with rlvr and write its report")
-    demo.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where to (default: %(default)s)")
+    demo.add_argument("--report", type=page, default=Path("demo-report.html"), help="where to (default: %(default)s)")
     for name, (_, said) in _OWN.items():
         own = commands.add_parser(name, add_help=False, help=said)
         own.add_argument("arguments", nargs="*")
@@ -147,7 +148,7 @@ def _add_compare(commands: Any) -> None:
         "--common", action="store_true",
         help="compare on the problems that both runs have with all their samples, instead of refusing",
     )  # fmt: skip
-    compare.add_argument("--report", type=Path, metavar="FILE", help="write one HTML file to look at")
+    compare.add_argument("--report", type=page, metavar="FILE", help="write one HTML file to look at")
     compare.add_argument("--json", action="store_true", help="print the comparison as one JSON object")
 
 

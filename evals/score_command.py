@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from .arguments import count, seconds
+from .arguments import count, page, seconds
 from .eval_command import score_folder
 
 FIELD_ROLES = ("completion", "answer", "id", "prompt", "tests", "weight")
@@ -87,7 +87,7 @@ def add_score(commands: Any) -> None:
         "at its end, or there already); continues a stopped run",
     )  # fmt: skip
     output.add_argument("--no-text", action="store_true", help="leave the input's own columns out of --out")
-    output.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page with plots and the samples")
+    output.add_argument("--report", type=page, metavar="FILE", help="write one HTML page with plots and the samples")
     output.add_argument(
         "--report-samples", type=count, metavar="N",
         help="samples in the page, wrong ones first (default: all that a browser bears)",

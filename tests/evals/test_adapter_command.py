@@ -70,6 +70,18 @@ def test_a_reward_that_is_not_there_is_said_now(name: str, capsys: pytest.Captur
     assert len(told.err.splitlines()) == 1 and name.split(":")[0] in told.err
 
 
+def test_only_its_own_files_are_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    source = tmp_path / "mine" / "rewards.py"
+    source.write_text("def reward(problem, completion): ...\n")
+    assert main(["adapter", "verl", "--reward", "mine.rewards:reward", "--out", "mine/rewards.py"]) == 2
+    assert source.read_text() == "def reward(problem, completion): ...\n"
+    for trainer in ("verl", "slime"):
+        assert main(["adapter", trainer, "--reward", "mine.rewards:reward", "--out", "file.py"]) == 0
+    assert (tmp_path / "file.py").read_text().startswith("# slime: ")
+
+
 @pytest.mark.parametrize("out", ["my_own_rewards.py", "my-reward.py"])
 def test_a_file_that_would_break_is_not_written(out: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapter", "verl", "--reward", "my_own_rewards:reward", "--out", out]) == 2
