@@ -132,12 +132,20 @@ _Word = tuple[str, str, int]  # script, text, how many words it counts as
 
 
 def verify_language(
-    problem: Problem, completion: Completion, /, *, language: str = "en", identify: bool = False, at_least: float = 1.0
+    problem: Problem,
+    completion: Completion,
+    /,
+    *,
+    language: str = "en",
+    identify: bool = False,
+    at_least: float = 1.0,
+    without_words: float | None = None,
 ) -> Verdict:
     r"""The share of words in the chain of thought that are in `language` (an ISO 639-1 code, a key of `LANGUAGES`).
 
     `status` is `correct` when the share is `at_least` that much, else `wrong`; the score is the share either way. The
-    problem is not looked at. Without words the score is None (`no_words`).
+    problem is not looked at. Without words the score is `without_words` (reason `no_words`): None, not judged, for a
+    measurement; 0 in a reward, or a policy that writes no words is paid what the trainer pays for faults of ours.
 
     The chain of thought is what stands before the last end-of-thought mark (`</think>` and its like), without its
     opening mark; without an end mark, the whole text.
@@ -165,7 +173,7 @@ def verify_language(
     mixes two languages goes to either.
 
     Raises ValueError for an unknown language (with `identify`, also one that lingua does not know) and unless
-    0 <= at_least <= 1; ImportError when `identify` needs lingua and it is not installed.
+    `at_least` and `without_words` are from 0 to 1; ImportError when `identify` needs lingua and it is not installed.
     Source: DeepSeek-R1, arXiv:2501.12948, section 2.3.2, "the proportion of target language words in the CoT".
 
     >>> from rlvr.verifiers import Completion, Problem, verify_language
@@ -174,6 +182,8 @@ def verify_language(
     """
     if not 0 <= at_least <= 1:
         raise ValueError(f"at_least is a share from 0 to 1, not {at_least}")
+    if without_words is not None and not 0 <= without_words <= 1:
+        raise ValueError(f"without_words is a score from 0 to 1 or None, not {without_words}")
     if language not in LANGUAGES:
         raise ValueError(f"unknown language {language!r}; known are {', '.join(sorted(LANGUAGES))}")
     is_target = _identifier(language) if identify else None
@@ -184,7 +194,11 @@ def verify_language(
         counts[language if script in scripts else script] += size
     total = counts.total()
     if total == 0:
-        return not_judged("no_words", "the chain of thought holds no words")
+        nothing = "the chain of thought holds no words"
+        if without_words is None:
+            return not_judged("no_words", nothing)
+        status = "correct" if without_words >= at_least else "wrong"
+        return Verdict(without_words, status, "no_words", detail=nothing)
     if is_target:
         foreign = _foreign_words(sentences, scripts, is_target)
         counts.update({language: -foreign, "another language": foreign})

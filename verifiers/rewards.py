@@ -13,7 +13,7 @@ lists them.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -81,12 +81,6 @@ def verify_accuracy(problem: Problem, completion: Completion, /) -> Verdict:
     return verify_math(problem, completion)
 
 
-def english_words(problem: Problem, completion: Completion, /) -> Verdict:
-    """`verify_language` for English, where a thought without any word scores 0: nobody earns by writing none."""
-    verdict = verify_language(problem, completion, language="en")
-    return replace(verdict, score=0.0, status="wrong") if verdict.reason == "no_words" else verdict
-
-
 _R1 = "DeepSeek-R1, doi:10.1038/s41586-025-09422-z"
 _TESTS = "a program that passes every test"
 _TAGS = "1 for <think>…</think><answer>…</answer>, each tag once and in order, nothing outside"
@@ -115,7 +109,7 @@ r1 = Recipe(
     reward=weighted(
         correct=(1.0, verify_accuracy),
         format=(1.0, partial(verify_format, style="chat")),
-        language=(1.0, english_words),
+        language=(1.0, partial(verify_language, language="en", without_words=0.0)),
     ),
     pays={
         "correct": f"1 for the right final answer; where the problem has tests, for {_TESTS}",

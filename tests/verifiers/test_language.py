@@ -167,6 +167,19 @@ def test_without_words_there_is_no_score(text):
     assert (verdict.score, verdict.status, verdict.reason) == (None, "error", "no_words")
 
 
+@pytest.mark.parametrize(("score", "status"), [(0.0, "wrong"), (0.5, "wrong"), (1.0, "correct")])
+def test_unless_it_is_said_what_that_is_worth(score, status):
+    verdict = judge("<think>42</think>4", without_words=score)
+    assert (verdict.score, verdict.status, verdict.reason) == (score, status, "no_words")
+    assert judge("add them 好", without_words=score) == judge("add them 好")
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_a_worth_outside_0_to_1_is_refused(score):
+    with pytest.raises(ValueError, match="without_words"):
+        judge("text", without_words=score)
+
+
 @pytest.mark.parametrize(("at_least", "status"), [(1.0, "wrong"), (0.76, "wrong"), (0.75, "correct"), (0.0, "correct")])
 def test_status_asks_for_a_share_and_the_score_is_the_share(at_least, status):
     verdict = judge("add them again 好", at_least=at_least)
