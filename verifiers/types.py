@@ -101,6 +101,10 @@ class Completion:
     """False when it was cut at the length limit, None when nobody knows."""
 
 
+class InvalidVerdict(ValueError):
+    """A verdict that cannot be: a fault of the verifier, not of the problem."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a verifier says.
@@ -110,7 +114,7 @@ class Verdict:
     `reason` is a short code; rlvr's own are the keys of `REASONS`. `extracted` is the answer that was found.
     `parts` holds the verdicts inside a composition. `detail` is one line for a person: what was compared, what broke.
 
-    Raises ValueError for a score that is not finite or a status outside `STATUSES`.
+    Raises InvalidVerdict for a score that is not finite or a status outside `STATUSES`.
     """
 
     score: float | None
@@ -122,9 +126,9 @@ class Verdict:
 
     def __post_init__(self) -> None:
         if self.score is not None and not isfinite(self.score):
-            raise ValueError(f"a score is a finite number or None, not {self.score!r}")
+            raise InvalidVerdict(f"a score is a finite number or None, not {self.score!r}")
         if self.status not in STATUSES:
-            raise ValueError(f"a status is one of {', '.join(STATUSES)}, not {self.status!r}")
+            raise InvalidVerdict(f"a status is one of {', '.join(STATUSES)}, not {self.status!r}")
 
 
 class UnusableVerifier(RuntimeError):

@@ -425,7 +425,7 @@ FAULTS = {
     "float": (lambda: 1.0, "verifier_raised", "float"),
     "bool": (lambda: True, "verifier_raised", "bool"),
     "dict": (lambda: {"score": 1.0}, "verifier_raised", "dict"),
-    "a score that is no number": (lambda: Verdict(float("nan"), "correct", "same_text"), "malformed_problem", "nan"),
+    "a score that is no number": (lambda: Verdict(float("nan"), "correct", "same_text"), "verifier_raised", "nan"),
 }
 
 

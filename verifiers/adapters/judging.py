@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from inspect import iscoroutinefunction
 from math import isfinite
 from queue import SimpleQueue
 from threading import Lock
@@ -19,6 +20,7 @@ ABOUT_ALL = ("score", "acc", "judged")
 """What trainers log of the whole reward, beside its parts: see `Judging.numbers`."""
 
 
+_OF_PROBLEMS = ("malformed_problem", "gold_unreadable")
 _FORKED = Lock()
 
 
@@ -35,7 +37,8 @@ class Judging:
     takes only numbers; None raises NotJudged, which names the problem and what to do. TRL takes None, and gets it.
 
     Thread-safe. A pickled or forked copy starts worker processes of its own when it is first used.
-    Raises ValueError for a negative count, `unjudged` that is not finite, or a part named as one of `ABOUT_ALL`.
+    Raises ValueError for a negative count, no time, `unjudged` that is not finite, or a part named as one of
+    `ABOUT_ALL`; TypeError for a reward that is no function, or a coroutine function.
     """
 
     def __init__(
@@ -49,6 +52,9 @@ class Judging:
     ) -> None:
         if workers < 0 or threads < 1:
             raise ValueError(f"workers >= 0 and threads >= 1, not workers={workers}, threads={threads}")
+        if not timeout_s > 0:
+            raise ValueError(f"timeout_s is above 0, not {timeout_s!r}")
+        _check(reward)
         if unjudged is not None and not isfinite(unjudged):
             raise ValueError(f"unjudged is a finite number or None, not {unjudged!r}")
         self.reward, self.workers, self.threads = reward, workers, threads
@@ -108,10 +114,10 @@ class Judging:
         if paid is not None:
             return paid
         why = f"{verdict.reason}: {verdict.detail}" if verdict.detail else verdict.reason
+        gold = " (`rlvr check-gold` finds gold answers that cannot be read)" if verdict.reason in _OF_PROBLEMS else ""
         raise NotJudged(
-            f"problem {problem.id} could not be judged ({why}), and this trainer takes only numbers. Mend the cause "
-            "(`rlvr check-gold` finds gold answers that cannot be read), or say what to pay for such completions: "
-            "Judging(reward, unjudged=0.0)"
+            f"problem {problem.id} could not be judged ({why}), and this trainer takes only numbers. Mend the cause"
+            f"{gold}, or say what to pay for such completions: Judging(reward, unjudged=0.0)"
         )
 
     def numbers(self, problem: Problem, verdict: Verdict, *, instead: float | None = None) -> dict[str, float]:
@@ -134,6 +140,14 @@ class Judging:
             if pool is not None:
                 pool.close()
             idle.put(None)  # for whoever waits, or comes later
+
+
+def _check(reward: object) -> None:
+    if not callable(reward):
+        hint = "; rewards that have names are in rlvr.verifiers and rlvr.verifiers.rewards"
+        raise TypeError(f"a reward is a function of a problem and a completion, not {reward!r:.100}{hint}")
+    if iscoroutinefunction(reward) or iscoroutinefunction(getattr(reward, "__call__", None)):  # noqa: B004
+        raise TypeError("a reward is a plain function, not a coroutine function; adapters have threads of their own")
 
 
 def judging(reward: Verifier | Judging) -> Judging:

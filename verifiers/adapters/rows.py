@@ -10,8 +10,8 @@ from typing import Any, cast
 from ..columns import ALIASES, has_tests, is_chat, text_of_message, text_of_prompt
 from ..types import Completion, Problem
 
-# TRL's data sets call the worked solution so; its box is the answer.
-_GOLDS = (*ALIASES["answer"], "solution")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_PROSE = 4  # words from which a solution that marks no answer is prose
 _LEAD = 64  # characters of special tokens that may stand before a prompt
 _TRIES = 16
 _OVERLAP = 32  # characters of a prompt that was cut from the left which must be there to know it again
@@ -30,7 +30,8 @@ def problem_of(
     JSON object, or its text, is tests for code; any other is the answer. Nothing is refused: a verifier says what it
     misses.
     """
-    gold = _plain(gold if gold is not None else _first(row, _GOLDS))
+    gold = _plain(gold if gold is not None else _first(row, ALIASES["answer"]))
+    gold = _answer_of(_plain(row.get("solution"))) if gold is None else gold
     tests = _plain(_first(row, ALIASES["tests"]))
     identity = _plain(_first(row, (*ALIASES["id"], "index")))
     found = _plain(source if source is not None else _first(row, ALIASES["source"]))
@@ -111,6 +112,14 @@ def finished(text: str, *, n_tokens: int | None = None, finished: bool | None = 
             break
         end -= len(mark[0])
     return Completion(text[:end], n_tokens, True if finished is None and end < len(text) else finished)
+
+
+def _answer_of(solution: object) -> object:
+    """What TRL's data sets call so: a worked solution that marks its answer, or the answer alone. None for prose that
+    marks none, which no completion could be equal to."""
+    if not isinstance(solution, str) or "boxed" in solution or "####" in solution:
+        return solution
+    return None if len(_WORD.findall(solution)) >= _PROSE else solution
 
 
 def _is_object(text: str) -> bool:

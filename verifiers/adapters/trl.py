@@ -84,7 +84,8 @@ class AsyncTrlReward(TrlReward):
 def _pairs(
     prompts: Sequence[Any], completions: Sequence[Any], ids: Sequence[Sequence[int]] | None, columns: dict[str, Any]
 ) -> list[Pair]:
-    lists = {name: cast(list[Any], values) for name, values in columns.items() if isinstance(values, list)}
+    columns = {name: values.tolist() if hasattr(values, "tolist") else values for name, values in columns.items()}
+    lists = {name: cast(list[Any], values) for name, values in columns.items() if isinstance(values, list | tuple)}
     rows = [{name: values[i] for name, values in lists.items()} for i in range(len(completions))]
     lengths = [len(each) for each in ids] if ids is not None else [None] * len(completions)
     return [

@@ -144,11 +144,35 @@ def test_it_works_beside_the_main_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"workers": -1}, {"threads": 0}, {"unjudged": float("nan")}, {"unjudged": float("inf")}]
-)
+    "bad",
+    [{"workers": -1}, {"threads": 0}, {"timeout_s": 0}, {"timeout_s": -1.0}, {"timeout_s": float("nan")},
+     {"unjudged": float("nan")}, {"unjudged": float("inf")}],
+)  # fmt: skip
 def test_what_cannot_be_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="not"):
         Judging(SUM, **bad)  # type: ignore[arg-type]
+
+
+async def asynchronous(problem: Problem, completion: Completion) -> Verdict:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("reward", [None, "r1", 1.0, asynchronous])
+def test_what_is_no_reward_is_refused_before_the_training(reward: object) -> None:
+    with pytest.raises(TypeError, match="a reward is a"):
+        Judging(reward)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("gold", "helps"), [("", True), ("4", False)])
+def test_a_tool_for_golds_is_named_where_golds_are_the_cause(gold: str, helps: bool) -> None:
+    def broken(problem: Problem, completion: Completion) -> Verdict:
+        return Verdict(float("nan") if problem.answer else None, "error", "gold_unreadable")
+
+    problem = Problem("1", answer=gold)
+    verdict = Judging(broken).verdict(problem, Completion("4"))
+    with pytest.raises(NotJudged) as error:
+        Judging(broken).pay(problem, verdict)
+    assert ("check-gold" in str(error.value)) == helps
 
 
 def test_a_reward_may_stand_alone_or_with_its_way_to_run() -> None:

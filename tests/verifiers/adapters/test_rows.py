@@ -17,6 +17,10 @@ TESTS = {"inputs": ["1"], "outputs": ["2"]}
     [
         ({"answer": "4"}, Problem("0", answer="4")),
         ({"solution": r"so \boxed{4}"}, Problem("0", answer=r"so \boxed{4}")),
+        ({"solution": "2 + 2 = 4\n#### 4"}, Problem("0", answer="2 + 2 = 4\n#### 4")),
+        ({"solution": "x = 4 or \\frac{1}{2}"}, Problem("0", answer="x = 4 or \\frac{1}{2}")),
+        ({"solution": "does not exist"}, Problem("0", answer="does not exist")),
+        ({"solution": "We add two and two, and get 4."}, Problem("0")),
         ({"ground_truth": 4, "id": "a"}, Problem("a", answer="4")),
         ({"ground_truth": 0.5, "index": 9}, Problem("9", answer="0.5")),
         ({"label": ["4"]}, Problem("0", answer="4")),

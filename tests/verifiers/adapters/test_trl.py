@@ -196,6 +196,8 @@ def test_columns_of_numpy_and_texts_of_anything() -> None:
         trainer_state=object(),
     )
     assert given == [1.0, 0.0, 1.0]
+    for golds in (("4", "5"), numpy.array([4, 5])):
+        assert function(prompts=["2+2?"] * 2, completions=[r"\boxed{4}"] * 2, answer=golds) == [1.0, 0.0]
 
 
 def test_it_goes_to_another_process() -> None:
