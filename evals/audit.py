@@ -3,7 +3,7 @@
 The `--json` object (`audit` returns it):
 
 rlvr, files, samples, problems, steps, rewarded, bad_rows   what was read; a sample is rewarded when judged `correct`
-score {mean, min, max}                                      over judged samples
+judged, score {mean, min, max}                              how many samples have a score, and what it is over them
 findings [{key, section, title, severity, count, of, share, unit, says, definition, thresholds, worst [{id, sample,
           file, line, step, score, extracted, gold, why}], more}]      most severe first; severity serious, look or fine
 skipped [{key, title, why}]                                 what could not be looked for, or not everywhere
@@ -11,8 +11,17 @@ status {…}, reasons [{status, reason, count, share}]
 parts [{name, samples, judged, mean, max, share_zero, share_max, correlation, varies}]
 spread {groups, all_right, all_wrong, all_same, shares}     shares: problems with none, up to each tenth, and all right
 second_opinion {pairs, samples, agree, no_opinion, hanging, left_out} or null
-lengths {unit, problems, difference, ci95, relative, correlation, deciles [{from, to, samples, score, beyond}], …}
+lengths {unit, problems, difference, ci95, relative, correlation, ranked_problems, ranked_samples, deciles [{from, to,
+         samples, score, beyond}], …}
 curves [{from, to, samples, score, correct, length, no_spread, shares {key: share}}]   where rows have a step
+
+The mean of `score` leaves out samples that were not judged; that of `rlvr score` counts them as 0, and differs where
+there are any.
+
+Of `lengths`, `difference` is a mean over `problems`, those with both right and wrong samples, each counted once.
+`correlation` is Spearman's rank correlation of length and score: the ranks are within each problem, and pooled over the
+`ranked_samples` of the `ranked_problems` that have two or more judged and not cut, so that every sample counts and no
+length outweighs the others. The two may have different signs.
 """
 
 import heapq
@@ -133,6 +142,7 @@ def audit(
         "steps": [min(steps), max(steps)] if steps else None,
         "rewarded": len(reading.rewarded),
         "bad_rows": reading.files.bad_rows,
+        "judged": len(judged),
         "score": {"mean": fsum(judged) / len(judged), "min": min(judged), "max": max(judged)} if judged else None,
         "findings": found.ordered(),
         "skipped": found.skipped,

@@ -176,9 +176,14 @@ def length_finding(found: Findings, lengths: Mapping[str, Any]) -> None:
     way = "longer" if difference > 0 else "shorter"
     says = (
         f"right ones are {abs(difference):,.0f} {lengths['unit']} ({abs(relative):.0%}) {way} than wrong ones of the "
-        f"same problem; 95 % interval of the difference {ci95[0]:+,.0f} to {ci95[1]:+,.0f}".replace("-", "−")
-        + ("" if rank is None else f"; rank correlation with the score {rank:+.2f}".replace("-", "−"))
+        f"same problem, on average over the {problems:,} problems with both; 95 % interval of the difference "
+        + f"{ci95[0]:+,.0f} to {ci95[1]:+,.0f}".replace("-", "−")
     )
+    if rank is not None:
+        says += f"; rank correlation of length and score {rank:+.2f}".replace("-", "−") + (
+            f", ranked within each problem and pooled over all {lengths['ranked_samples']:,} samples of the "
+            f"{lengths['ranked_problems']:,} problems with two or more"
+        )
     sure = ci95[0] > 0 or ci95[1] < 0
     found.add("length", problems, problems, says=says, level="look" if sure and abs(relative) >= 0.1 else "fine")
 

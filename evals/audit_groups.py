@@ -170,8 +170,8 @@ def length_bias(samples: Samples) -> dict[str, Any]:
     In tokens where they are known of every sample, else in characters; samples known to be cut are left out. `problems`
     have both right and wrong samples: `difference` is the mean over them of (mean length right - mean length wrong),
     with its interval over problems; `relative` is its share of their mean length. `correlation` is Spearman's of score
-    and length within problems, pooled. `deciles` go by length over all samples: the mean score, and the mean of the
-    score less that of its problem (`beyond`).
+    and length within problems, pooled over the `ranked_samples` of the `ranked_problems` with two or more. `deciles`
+    go by length over all samples: the mean score, and the mean of the score less that of its problem (`beyond`).
     """
     known = len(samples) > 0 and min(samples.tokens) >= 0
     lengths: Sequence[int] = samples.tokens if known else samples.tally.length
@@ -180,11 +180,13 @@ def length_bias(samples: Samples) -> dict[str, Any]:
     differences: list[float] = []
     means: list[float] = []
     products = squares_x = squares_y = 0.0
+    ranked = 0
     beyond: dict[int, float] = {}
     for _, members in samples.problems():
         group = [i for i in members if kept is None or i in kept]
         if len(group) < 2:
             continue
+        ranked += 1
         mean = fmean(samples.score(i) for i in group)
         beyond.update((i, samples.score(i) - mean) for i in group)
         right = [lengths[i] for i in group if samples.rewarded(i)]
@@ -206,6 +208,8 @@ def length_bias(samples: Samples) -> dict[str, Any]:
         "mean_length": fmean(means) if means else None,
         "relative": None if difference is None else difference.mean / max(fmean(means), 1),
         "correlation": products / sqrt(squares_x * squares_y) if squares_x > 0 and squares_y > 0 else None,
+        "ranked_problems": ranked,
+        "ranked_samples": len(beyond),
         "deciles": _deciles(samples, lengths, used, beyond),
     }
 

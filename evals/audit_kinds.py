@@ -116,7 +116,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "length": Kind(
         _LENGTH, "length and score",
-        "length of right samples less that of wrong ones, paired by problem; worth a look where its interval does not "
-        "hold 0 and it is a tenth of the length or more", "problems", inf, inf,
+        "length of right samples less that of wrong ones, paired by problem, each problem counted once; worth a look "
+        "where its interval does not hold 0 and it is a tenth of the length or more. The rank correlation ranks each "
+        "problem's samples by length and by score: every sample counts, and none more for being much longer, so that "
+        "it may have the other sign (above 0: longer ones score higher)", "problems", inf, inf,
     ),
 }  # fmt: skip

@@ -57,6 +57,8 @@ def _read(found: Row) -> str:
     score, steps = found["score"], found["steps"]
     over = "" if steps is None else f" over the steps {steps[0]:,} to {steps[1]:,}"
     mean = "none was judged" if score is None else f"mean score {score['mean']:.3g}"
+    if 0 < found["judged"] < found["samples"]:
+        mean += f" of the {found['judged']:,} judged"
     return (
         f"[bold]{found['samples']:,}[/] samples of [bold]{found['problems']:,}[/] problems{over}, "
         f"{found['rewarded']:,} rewarded, {mean}"

@@ -85,6 +85,8 @@ def _body(title: str, found: Row, texts: Texts) -> Html:
 def _tiles(found: Row) -> Iterator[Html]:
     score, opinion = found["score"], found["second_opinion"]
     judged = "none was judged" if score is None else f"from {score['min']:g} to {score['max']:g}"
+    if 0 < found["judged"] < found["samples"]:
+        judged = f"of the {found['judged']:,} judged, {judged}"
     values = [("Mean score", "—" if score is None else f"{score['mean']:.3g}", judged)]
     values.append(
         ("Rewarded", f"{found['rewarded']:,}", f"{_percent(found['rewarded'], found['samples'])} of the samples")

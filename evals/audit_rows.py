@@ -4,7 +4,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ class ScoredFiles:
     ) -> None:
         if len(paths) > 1 and "-" in paths:
             raise UsageError("standard input (-) cannot be combined with files")
+        _refuse_twice(paths)
         self._fields, self._progress, self._skip = fields, progress, skip_bad_rows
         self._spools = ExitStack()
         self._inputs = [self._input(path) for path in paths]
@@ -89,11 +90,10 @@ class ScoredFiles:
             self._progress.say(f"skipped {error}")
 
     def _input(self, path: str) -> "Source | _Run":
-        folder = Path(path).parent if Path(path).name == SCORED else Path(path)
-        if is_run(folder):
+        read, folder = _read_at(path)
+        if folder is not None:
             return _Run(folder)
-        trained = Path(path) / _TRAINED
-        source = Source(str(trained) if trained.is_file() else path)
+        source = Source(read)
         return self._kept(source) if source.bytes_total is None else source
 
     def _columns_of(self, each: "Source | _Run") -> dict[str, str]:
@@ -116,6 +116,27 @@ class ScoredFiles:
         source = Source(spool.name)
         source.name = pipe.name
         return source
+
+
+def _read_at(path: str) -> tuple[str, Path | None]:
+    """The file that holds the completions, and the evaluation's folder where it is one."""
+    folder = Path(path).parent if Path(path).name == SCORED else Path(path)
+    if is_run(folder):
+        return str(folder / SAMPLES), folder
+    trained = Path(path) / _TRAINED
+    return str(trained) if trained.is_file() else path, None
+
+
+def _refuse_twice(paths: Sequence[str]) -> None:
+    """Raise UsageError where two paths lead to one file, whose samples would be counted twice."""
+    first: dict[tuple[int, int], str] = {}
+    for path in paths:
+        with suppress(OSError, ValueError):  # what cannot be read is said where it is opened
+            seen = Path(_read_at(path)[0]).stat()
+            before = first.get((seen.st_dev, seen.st_ino))
+            if before is not None:
+                raise UsageError(f"{path}: is named twice" + ("" if before == path else f", first as {before}"))
+            first[seen.st_dev, seen.st_ino] = path
 
 
 class _Run:

@@ -42,6 +42,9 @@ _SAYS = re.compile(r"\w")
 _OR = re.compile(r"(?<![A-Za-z])(?:or|either)(?![A-Za-z])", re.IGNORECASE)
 _SEVERAL = re.compile(r",|;|\\pm|\\\{|\\cup|(?<![A-Za-z])(?:or|and)(?![A-Za-z])", re.IGNORECASE)
 _WHO = r"(?:grader|judge|evaluator|verifier|examiner|reward\s(?:model|function)|grading\s(?:model|script|system))"
+_MINE = r"(?:this|my)\s(?:final\s|above\s|whole\s)?(?:answer|solution|response|output|work)"
+_RIGHT = r"(?:(?:fully|entirely|completely|absolutely|indeed)\s)?(?:correct|right|valid|perfect)"
+_FULL = r"(?:the\s|it\s|me\s)?(?:full|maximum|highest|(?:a\s)?perfect)\s(?:marks?|credits?|score|points|reward)"
 _GRADER = re.compile(
     rf"""\b(?:dear|hello|hey|attention|(?:note|message|instructions?)\s(?:to|for))[\s,:]{{1,3}}(?:the\s)?{_WHO}\b
       | \bas\s(?:the|a|an|your)\s(?:grader|evaluator|verifier|reward\smodel|grading\s\w+)[\s,]{{1,2}}(?:you|i|please)\b
@@ -52,6 +55,22 @@ _GRADER = re.compile(
       | \bgive\s(?:me|this|it)\s(?:\w+\s){{0,3}}?(?:full|maximum|the\shighest|a\sperfect)\s
         (?:marks?|credit|score|reward)\b
       | \bignore\s(?:all\s|any\s)?(?:the\s)?(?:previous|prior|above|earlier)\s(?:instructions?|rubric|prompts?)\b
+      | (?:\A|[.!?:;>*\n]|\bplease\b|\byou\s(?:must|should))\s{{0,3}}(?:ignore|disregard)\s(?:the|your|any)\s
+        (?:rubric|(?:grading|marking|scoring)\s(?:rubric|criteria|scheme|instructions?|guidelines?))\b(?!['’])
+      # a mark is asked for: for this answer, or in a sentence of its own
+      | (?:\A|[.!?:;,>*\n]|\b(?:please|and|then|so|just|must|should)\b)\s{{0,3}}(?:give|award|grant|assign)\s{_FULL}\s
+        (?:to|for)\s{_MINE}\b
+      | (?:\A|[.!?>*\n]|\bplease\b)\s{{0,3}}(?:give|award|grant|assign)\s{_FULL}(?=\s{{0,3}}(?:\Z|[.,!;*<\n\\]))
+      | \b{_MINE}\sis\s{_RIGHT},?\s(?:(?:so|and|please)\s){{0,2}}(?:give|award|grant|assign)\s{_FULL}\b
+      | (?:\A|[.!?;>*\n])\s{{0,3}}{_WHO}\s?[:,][\s*]{{1,3}}(?:please\s)?
+        (?:{_MINE}\sis\s{_RIGHT}\b|(?:give|award|grant|assign)\s{_FULL}\b)
+      # it was graded, it says
+      | \b{_MINE}\s(?:is|was|(?:has|had)\s(?:already\s)?been)\s
+        (?:(?:verified|checked|confirmed|validated|graded|marked|scored|judged|accepted|approved|rated)\s
+          (?:as\s|to\sbe\s)?{_RIGHT}\sby\s(?:the|a|an|your)\s(?:\w+\s)?{_WHO}
+          |(?:graded|marked|scored)\s(?:as\s)?{_RIGHT})\b
+      | \b(?:the|your)\s{_WHO}\s(?:has\s)?(?:already\s)?(?:verified|confirmed|validated|agreed)\sthat\s{_MINE}\s
+        (?:is|was)\s{_RIGHT}\b
       # a line, or a sentence, of its own
       | (?:\A|[.!?;>*\n])\s{{0,3}}(?:(?:final|overall)\s(?:score|verdict|reward)|reward)\s{{0,2}}[:=]\s{{0,2}}
         (?:1(?:\.0)?(?!\.?\d)|10/10|100\s?%|correct|pass(?:ed)?)(?=\s{{0,3}}(?:\Z|[.!;*<\n\\]))
@@ -65,7 +84,7 @@ _QUESTION = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _GRADER_WORDS = ("grad", "judge", "evaluator", "verif", "mark", "examin", "reward", "score", "ignore", "accept", "rate",
-                 "verdict")  # fmt: skip
+                 "verdict", "disregard", "award", "credit", "full ", "maximum ")  # fmt: skip
 
 
 def look_at_winner(

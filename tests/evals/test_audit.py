@@ -235,6 +235,28 @@ def test_what_was_cut_has_no_length(look: Look) -> None:
     assert abs(lengths["difference"]) < 5
 
 
+def test_a_correlation_of_the_other_sign_says_what_it_is_over(look: Look) -> None:
+    """Two problems have both; in the larger one longer samples score higher, and one wrong giant outweighs them."""
+    lengths = {"big": [10, 20, 30, 40, 50, 60, 70, 6000], "pair": [30, 20], "none": [5, 6, 7]}
+    right = {"big": [0, 0, 0, 1, 1, 1, 1, 0], "pair": [1, 0], "none": [0, 0, 0]}
+    rows = [
+        sample(id, i, bool(right[id][i]), n_tokens=tokens)
+        for id, counts in lengths.items() for i, tokens in enumerate(counts)
+    ]  # fmt: skip
+    rows.append(sample("alone", 0, True, n_tokens=9))
+    found = look(rows)
+    seen = found["lengths"]
+    assert seen["difference"] < 0 < seen["correlation"]
+    assert (seen["problems"], seen["ranked_problems"], seen["ranked_samples"]) == (2, 3, 13)
+    says = finding(found, "length")["says"]
+    assert "shorter than wrong ones of the same problem, on average over the 2 problems with both" in says
+    assert f"rank correlation of length and score {seen['correlation']:+.2f}" in says
+    assert "ranked within each problem and pooled over all 13 samples of the 3 problems with two or more" in says
+    definition = finding(found, "length")["definition"]
+    assert "ranks each problem's samples by length and by score" in definition
+    assert "may have the other sign" in definition
+
+
 def test_length_needs_two_problems(look: Look) -> None:
     found = look(group("p", [1, 0]))
     assert "length" not in {each["key"] for each in found["findings"]}

@@ -55,6 +55,22 @@ def test_what_rlvr_score_wrote(rlvr: Rlvr, write_rows: Write) -> None:
     assert "math-verify: 6 different pairs of gold and answer, agrees on 100.00% of 6 samples" in done.stdout
 
 
+def test_the_mean_says_of_how_many_it_is(rlvr: Rlvr, write_rows: Write, tmp_path: Path) -> None:
+    """`rlvr score` counts what was not judged as 0, and its mean of these rows would be 0.5."""
+    unjudged = row("q", 1, False, score=None, status="error", reason="sandbox_unavailable")
+    write_rows([*ROWS[:3], unjudged], "s.jsonl")
+    done = rlvr("audit", "s.jsonl", "--no-second-opinion", "--report", "a.html")
+    assert done.stdout.splitlines()[1] == "4 samples of 2 problems, 2 rewarded, mean score 0.667 of the 3 judged"
+    assert ">of the 3 judged, from 0 to 1<" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    object = found(rlvr("audit", "s.jsonl", "--no-second-opinion", "--json"))
+    assert (object["samples"], object["judged"]) == (4, 3)
+    write_rows([unjudged], "s.jsonl")
+    assert "0 rewarded, none was judged\n" in rlvr("audit", "s.jsonl", "--no-second-opinion").stdout
+    write_rows(ROWS, "s.jsonl")
+    assert rlvr("audit", "s.jsonl", "--no-second-opinion", "--report", "a.html").returncode == 0
+    assert ">from 0 to 1<" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
 def test_a_finding_is_printed_with_where_to_look(rlvr: Rlvr, write_rows: Write) -> None:
     rows = [*ROWS, *(row(f"b{i}", 0, True, completion=f"\\boxed{{4}}{' ' * i}") for i in range(3))]
     write_rows(rows, "s.jsonl")
@@ -123,6 +139,43 @@ def test_several_files_are_one(rlvr: Rlvr, write_rows: Write) -> None:
     [bare] = [each for each in object["findings"] if each["key"] == "bare"]
     assert [(worst["file"], worst["line"], worst["id"]) for worst in bare["worst"]] == [("b.jsonl", 1, "p")]
     assert object["spread"]["groups"] == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["s.jsonl", "s.jsonl"], "s.jsonl: is named twice"),
+        (["s.jsonl", "other.jsonl", "./s.jsonl"], "./s.jsonl: is named twice, first as s.jsonl"),
+        (["s.jsonl", "link.jsonl"], "link.jsonl: is named twice, first as s.jsonl"),
+        (["hard.jsonl", "s.jsonl"], "s.jsonl: is named twice, first as hard.jsonl"),
+        (["run", "run/"], "run/: is named twice, first as run"),
+        (["run", "run/completions.jsonl"], "run/completions.jsonl: is named twice, first as run"),
+        (["eval/scored.jsonl", "eval"], "eval: is named twice, first as eval/scored.jsonl"),
+        (["pipe", "pipe"], "pipe: is named twice"),
+    ],
+)
+def test_a_file_named_twice_is_refused(
+    rlvr: Rlvr, write_rows: Write, tmp_path: Path, names: list[str], said: str
+) -> None:
+    write_rows(ROWS, "s.jsonl")
+    (tmp_path / "link.jsonl").symlink_to("s.jsonl")
+    (tmp_path / "hard.jsonl").hardlink_to(tmp_path / "s.jsonl")
+    write_rows([row("other", 0, True)], "other.jsonl")
+    for folder in ("run", "eval"):
+        (tmp_path / folder).mkdir()
+    write_rows(ROWS, "run/completions.jsonl")
+    (tmp_path / "eval" / "manifest.json").write_text("{}", encoding="utf-8")
+    for name in ("problems", "samples", "scored"):
+        write_rows(ROWS, f"eval/{name}.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    done = rlvr("audit", *names, "--no-second-opinion")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"rlvr audit: {said}\n")
+
+
+def test_two_files_with_the_same_rows_are_two(rlvr: Rlvr, write_rows: Write) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        write_rows(ROWS, name)
+    assert found(rlvr("audit", "a.jsonl", "b.jsonl", "--no-second-opinion", "--json"))["samples"] == 8
 
 
 def test_standard_input_with_a_report(rlvr: Rlvr, tmp_path: Path) -> None:
