@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 
-from .arguments import count, positive
+from .arguments import count, page, positive
 from .errors import UsageError
 
 ROLES = {
@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
         columns.add_argument(f"--{role}-field", metavar="COLUMN", help=f"the column of the {said}")
     columns.add_argument("--skip-bad-rows", action="store_true", help="go on past bad rows, and count them")
     output = parser.add_argument_group("output")
-    output.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page with the samples to look at")
+    output.add_argument("--report", type=page, metavar="FILE", help="write one HTML page with the samples to look at")
     output.add_argument(
         "--top", type=count, default=10, metavar="N", help="samples listed with each finding (default: 10)"
     )
