@@ -72,13 +72,13 @@ def test_a_reward_that_is_not_there_is_said_now(name: str, capsys: pytest.Captur
 
 def test_only_its_own_files_are_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine").mkdir()
-    source = tmp_path / "mine" / "rewards.py"
+    (tmp_path / "adapted").mkdir()
+    source = tmp_path / "adapted" / "rewards.py"
     source.write_text("def reward(problem, completion): ...\n")
-    assert main(["adapter", "verl", "--reward", "mine.rewards:reward", "--out", "mine/rewards.py"]) == 2
+    assert main(["adapter", "verl", "--reward", "adapted.rewards:reward", "--out", "adapted/rewards.py"]) == 2
     assert source.read_text() == "def reward(problem, completion): ...\n"
     for trainer in ("verl", "slime"):
-        assert main(["adapter", trainer, "--reward", "mine.rewards:reward", "--out", "file.py"]) == 0
+        assert main(["adapter", trainer, "--reward", "adapted.rewards:reward", "--out", "file.py"]) == 0
     assert (tmp_path / "file.py").read_text().startswith("# slime: ")
 
 
