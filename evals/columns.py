@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
-from math import isfinite
 from sys import float_info
-from typing import Any, Literal, NamedTuple, TypeGuard, cast
+from typing import Any, Literal, NamedTuple, cast
 
-from ..verifiers.columns import ALIASES, is_chat, text_of_message, text_of_prompt
+from ..verifiers.columns import ALIASES, is_chat, is_number, text_of_message, text_of_prompt
 from ..verifiers.types import Completion, Problem
 from .errors import BadRow
 from .files import Row, json_type
@@ -158,7 +157,7 @@ class RowReader:
         value = row[column]
         if isinstance(value, str):
             return value
-        if _is_number(value):
+        if is_number(value):
             return repr(value)
         raise self._bad(line, f"column {column!r}: is {json_type(value)}; a gold answer is text or a number")
 
@@ -169,7 +168,7 @@ class RowReader:
         if isinstance(value, list):
             inside = cast(list[object], value)
             value = inside[0] if len(inside) == 1 else inside  # as reward models with one output give it
-        if _is_number(value) and abs(value) <= float_info.max:
+        if is_number(value) and abs(value) <= float_info.max:
             return float(value)
         kind = json_type(cast(object, value)) if column in own else "missing"
         raise self._bad(line, f"column {column!r}: is {kind}; a weight is a finite number for each completion")
@@ -218,8 +217,3 @@ def _parallel(row: Row, picks: Picks, count: int) -> list[str]:
     lists = [(name, cast(list[object], value)) for name, value in row.items() if isinstance(value, list)]
     taken = [picks[role] for role in ("prompt", "answer", "tests", "id", "completion")]
     return [name for name, each in lists if len(each) == count and name not in taken and not is_chat(each)]
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is a number, and finite; an integer may be larger than any float."""
-    return isfinite(value) if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)

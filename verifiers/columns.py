@@ -1,7 +1,8 @@
 """The usual names of columns, and what their values hold."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from math import isfinite
+from typing import TypeGuard, cast
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "completion": (
@@ -26,6 +27,11 @@ def has_tests(value: object) -> bool:
     if isinstance(value, Mapping):
         return any(each is not None for each in cast(Mapping[str, object], value).values())
     return value is not None and value != []
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number, and finite; an integer may be larger than any float."""
+    return isfinite(value) if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_chat(values: Sequence[object]) -> bool:

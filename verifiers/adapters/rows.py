@@ -4,10 +4,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from math import isfinite
 from typing import Any, cast
 
-from ..columns import ALIASES, has_tests, is_chat, text_of_message, text_of_prompt
+from ..columns import ALIASES, has_tests, is_chat, is_number, text_of_message, text_of_prompt
 from ..types import Completion, Problem
 
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
@@ -52,7 +51,7 @@ def answer_text(gold: object) -> str | None:
     """
     items = cast(list[object], gold) if isinstance(gold, list) else [gold]
     value = items[0] if len(items) == 1 else None
-    if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and isfinite(value)):
+    if is_number(value):
         with suppress(ValueError):
             return repr(value)
     return value if isinstance(value, str) else None
