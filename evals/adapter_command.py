@@ -78,9 +78,9 @@ def command(arguments: Sequence[str]) -> int:
     if options.out is None:
         sys.stdout.write(text)
         return 0
-    if file.is_file() and not _is_ours(file):
-        raise UsageError(f"--out {file}: exists and was not written by this command; choose another name, or remove it")
     try:
+        if file.is_file() and not _is_ours(file):
+            raise UsageError(f"--out {file}: exists and is none of ours; choose another name, or remove it")
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None

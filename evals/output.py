@@ -89,7 +89,7 @@ class ScoredFile:
             except OSError as error:
                 raise UsageError(f"{self._manifest}: {error.strerror}") from None
         elif self._manifest.exists():
-            before = _read_manifest(self.path)
+            before = _read_manifest(self.path, f"remove it and {self.path} to start again")
             changed = [key for key in sorted(before.keys() | run.keys()) if before.get(key) != run.get(key)]
             if changed:
                 lines = "".join(f"\n  {key}: {before.get(key)!r} then, {run.get(key)!r} now" for key in changed)
@@ -108,7 +108,7 @@ def fields_of(path: Path) -> dict[str, str]:
     """
     if not _manifest_of(path).is_file():
         return {}
-    fields: object = _read_manifest(path).get("fields")
+    fields: object = _read_manifest(path, "remove it, and name the columns by options").get("fields")
     told = cast(dict[str, str], fields) if isinstance(fields, dict) else {}
     return {role: column for role, column in told.items() if column not in _OURS}  # those are called otherwise here
 
@@ -117,14 +117,14 @@ def _manifest_of(path: Path) -> Path:
     return path.parent / (path.name + ".run.json")
 
 
-def _read_manifest(path: Path) -> Row:
+def _read_manifest(path: Path, remedy: str) -> Row:
     manifest = _manifest_of(path)
     try:
         before: object = json.loads(manifest.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         before = None
     if not isinstance(before, dict):
-        raise UsageError(f"{manifest}: is broken; remove it and {path} to start again")
+        raise UsageError(f"{manifest}: is broken; {remedy}")
     return cast(Row, before)
 
 

@@ -337,7 +337,7 @@ def test_the_columns_are_those_that_were_scored(rlvr: Rlvr, write_rows: Write, t
     (tmp_path / "s.jsonl.run.json").write_text("{")
     broken = rlvr("audit", "s.jsonl")
     assert (broken.returncode, broken.stderr.count("\n")) == (2, 1)
-    assert "s.jsonl.run.json: is broken" in broken.stderr
+    assert "s.jsonl.run.json: is broken; remove it, and name the columns" in broken.stderr
 
 
 @pytest.mark.parametrize(
