@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
+from sys import float_info
 from typing import Any, cast
 
+from ..verifiers.columns import ALIASES, is_number
 from ..verifiers.types import STATUSES
-from .columns import ALIASES
 from .errors import BadRow, UsageError
 from .files import Row, Source, json_type
 from .metrics import Estimate, estimate, proportion, wilson
@@ -117,8 +117,7 @@ def _add(run: ScoredRun, row: Row, name: str, line: int) -> None:
         raise BadRow(name, line, f"column 'id': is {json_type(row['id'])}; a problem id is text")
     if not isinstance(sample, int) or isinstance(sample, bool):
         raise BadRow(name, line, f"column 'sample': is {json_type(sample)}; a sample is a whole number")
-    numeric = isinstance(score, int | float) and not isinstance(score, bool)
-    if score is not None and not (numeric and isfinite(score)):
+    if score is not None and not (is_number(score) and abs(score) <= float_info.max):
         raise BadRow(name, line, f"column 'score': is {json_type(score)}; a score is a finite number, or null")
     if status not in STATUSES:
         raise BadRow(name, line, f"column 'status': {status!r} is none of {', '.join(STATUSES)}")

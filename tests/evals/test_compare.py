@@ -152,6 +152,7 @@ REFUSED: list[tuple[str, list[Row], list[Row], str]] = [
     ("a score that is true", [rows({"p": [1]})[0] | {"score": True}], rows({"p": [1]}), "column 'score': is true or"),
     ("a list of scores", [rows({"p": [1]})[0] | {"score": [1.0]}], rows({"p": [1]}), "column 'score': is a list"),
     ("infinity", [rows({"p": [1]})[0] | {"score": float("inf")}], rows({"p": [1]}), "finite number"),
+    ("beyond every float", [rows({"p": [1]})[0] | {"score": 10**400}], rows({"p": [1]}), "finite number"),
     ("another status", [rows({"p": [1]})[0] | {"status": "right"}], rows({"p": [1]}), "'right' is none of correct"),
     ("a status that is a list", [rows({"p": [1]})[0] | {"status": []}], rows({"p": [1]}), "[] is none of correct"),
     ("no whole sample", [rows({"p": [1]})[0] | {"sample": "0"}], rows({"p": [1]}), "column 'sample': is text"),
